@@ -1,0 +1,112 @@
+import type { Logger } from "../base/log.ts";
+import type { BrokerConfig } from "../config/broker-config.ts";
+import type { Connection } from "../remoting/types.ts";
+import type { MessageStore } from "../store/types.ts";
+import type { SubscriptionGroupManager } from "./client/subscription-group-manager.ts";
+import type { ConsumerOffsetManager } from "./offset/consumer-offset-manager.ts";
+import type { ScheduleMessageService } from "./schedule/schedule-message-service.ts";
+import type { BrokerStats } from "./stats/broker-stats.ts";
+import type { TopicConfigManager } from "./topic/topic-config-manager.ts";
+import type { TransactionalMessageService } from "./transaction/transactional-message-service.ts";
+import type { SubscriptionData, TopicConfig } from "./types.ts";
+
+/** One client on one connection [ClientChannelInfo]. */
+export interface ClientChannelInfo {
+  readonly connection: Connection;
+  clientId: string;
+  /** Index into LANGUAGES; -1 when unknown. */
+  language: number;
+  version: number;
+  /** ms since the epoch of the last heartbeat. */
+  lastUpdateTimestamp: number;
+}
+
+export interface ProducerManager {
+  /** Group → clients. Read only for everyone but the manager. */
+  readonly groups: ReadonlyMap<string, ReadonlyMap<Connection, ClientChannelInfo>>;
+  /** Any live client of the group, in turn; undefined when nobody is there. */
+  availableChannel(group: string): Connection | undefined;
+  /** The connection that a producer with this client id heartbeats on. */
+  findChannel(clientId: string): Connection | undefined;
+}
+
+export type ConsumeType = "CONSUME_ACTIVELY" | "CONSUME_PASSIVELY" | "CONSUME_POP";
+export type MessageModel = "BROADCASTING" | "CLUSTERING";
+
+/** [ConsumerGroupInfo]: who is online and what the last heartbeat subscribed. */
+export interface ConsumerGroupInfo {
+  readonly groupName: string;
+  consumeType: ConsumeType;
+  messageModel: MessageModel;
+  consumeFromWhere: string;
+  readonly channels: ReadonlyMap<Connection, ClientChannelInfo>;
+  readonly subscriptionTable: ReadonlyMap<string, SubscriptionData>;
+  lastUpdateTimestamp: number;
+}
+
+export interface ConsumerManager {
+  readonly groups: ReadonlyMap<string, ConsumerGroupInfo>;
+  group(group: string): ConsumerGroupInfo | undefined;
+  findChannel(group: string, clientId: string): ClientChannelInfo | undefined;
+  findSubscriptionData(group: string, topic: string): SubscriptionData | undefined;
+  /** Online groups that subscribe the topic. */
+  queryTopicConsumeByWho(topic: string): string[];
+  /** Ids of the group's online clients, in no order. */
+  clientIds(group: string): string[];
+}
+
+export interface RebalanceLockManager {
+  /** True when no queue of the group is locked just now [RebalanceLockManager#isLockAllExpired]. */
+  isLockAllExpired(group: string): boolean;
+}
+
+export interface PullRequestHoldService {
+  /** Pulls waiting for a message. */
+  readonly waiting: number;
+  /** A new entry is readable in the queue. */
+  notifyMessageArriving(topic: string, queueId: number, maxOffset: number, tagsCode: number): void;
+}
+
+/** Figures of the processors for code 28. */
+export interface BrokerLoad {
+  /** Senders whose answer waits for flush or slave. */
+  waitingSends: number;
+}
+
+/** Everything that a processor or service of the broker may use; built once by `broker.ts`. */
+export interface BrokerContext {
+  readonly config: BrokerConfig;
+  readonly store: MessageStore;
+  readonly topics: TopicConfigManager;
+  readonly groups: SubscriptionGroupManager;
+  readonly offsets: ConsumerOffsetManager;
+  readonly producers: ProducerManager;
+  readonly consumers: ConsumerManager;
+  readonly locks: RebalanceLockManager;
+  readonly holdService: PullRequestHoldService;
+  readonly schedule: ScheduleMessageService;
+  readonly transactions: TransactionalMessageService;
+  readonly stats: BrokerStats;
+  readonly logger: Logger;
+  readonly load: BrokerLoad;
+
+  /** Advertised `host:port`: what clients are told. */
+  readonly brokerAddress: string;
+  /** Advertised address of the replication port. */
+  readonly haServerAddress: string;
+  /** The advertised address as records carry it: 4 or 16 address bytes and the port as int32. */
+  readonly storeHost: Buffer;
+  /** ms since the epoch when `start` was called. */
+  readonly startedAt: number;
+  /** Set once stop has begun: no new work is taken. */
+  readonly stopping: boolean;
+
+  /** Registers with all name servers now; with `changed`, only these topics travel [enableSplitRegistration, registerIncrementBrokerData]. */
+  registerBroker(changed?: readonly TopicConfig[]): void;
+  /** Addresses of the name servers known now, `host:port`. */
+  nameServers(): string[];
+  /** Cleans up after a deleted group's clients or a deleted topic's waiting pulls; safe to call for unknown names. */
+  forgetTopic(topic: string): void;
+  /** Something that must not happen: orderly stop, exit 70 by the command. */
+  fatal(error: unknown): void;
+}
