@@ -1,0 +1,74 @@
+const TWO_32 = 0x1_0000_0000;
+const ZERO = 48;
+const MINUS = 45;
+
+/** Signed 64-bit big-endian at `at` as a double: exact up to 2^53 in size. */
+export function readLong(view: DataView, at: number): number {
+  return view.getInt32(at) * TWO_32 + (view.getInt32(at + 4) >>> 0);
+}
+
+/** Writes a whole number as signed 64-bit big-endian, by two int32 stores: a double above 2^31 in setUint32 takes a slow path. */
+export function writeLong(view: DataView, at: number, value: number): void {
+  const high = Math.floor(value / TWO_32) | 0;
+  let low = value - high * TWO_32;
+  if (low >= 0x8000_0000) low -= TWO_32;
+  view.setInt32(at, high);
+  view.setInt32(at + 4, low);
+}
+
+/** Number of characters of `value` in decimal, the sign included. */
+export function decimalLength(value: number): number {
+  let rest = value < 0 ? -value : value;
+  let length = value < 0 ? 2 : 1;
+  while (rest >= 10) {
+    rest = rest > 0x7fffffff ? Math.floor(rest / 10) : (rest / 10) | 0;
+    length++;
+  }
+  return length;
+}
+
+/** Writes a whole number in decimal at `at` and returns the offset behind it. At most 20 bytes. */
+export function writeDecimal(target: Uint8Array, at: number, value: number): number {
+  const end = at + decimalLength(value);
+  let rest = value;
+  if (rest < 0) {
+    target[at] = MINUS;
+    rest = -rest;
+  }
+  let i = end;
+  while (rest > 0x7fffffff) {
+    const tenth = Math.floor(rest / 10);
+    target[--i] = ZERO + (rest - tenth * 10);
+    rest = tenth;
+  }
+  let small = rest | 0;
+  do {
+    const tenth = (small / 10) | 0;
+    target[--i] = ZERO + (small - tenth * 10);
+    small = tenth;
+  } while (small > 0);
+  return end;
+}
+
+/** Decimal text in `buffer[start,end)`, NaN when it is none. Exact up to 2^53; at most 19 digits. */
+export function parseDecimal(buffer: Uint8Array, start: number, end: number): number {
+  let i = start;
+  const negative = buffer[i] === MINUS;
+  if (negative || buffer[i] === 43) i++;
+  if (i >= end || end - i > 19) return Number.NaN;
+  let value = 0;
+  for (; i < end; i++) {
+    const digit = buffer[i]! - ZERO;
+    if (digit < 0 || digit > 9) return Number.NaN;
+    value = value * 10 + digit;
+  }
+  return negative ? -value : value;
+}
+
+/** True when `a[start,end)` holds exactly `b`. */
+export function equalBytes(a: Uint8Array, start: number, end: number, b: Uint8Array): boolean {
+  const length = end - start;
+  if (length !== b.length) return false;
+  for (let i = 0; i < length; i++) if (a[start + i] !== b[i]) return false;
+  return true;
+}
