@@ -72,3 +72,13 @@ export function equalBytes(a: Uint8Array, start: number, end: number, b: Uint8Ar
   for (let i = 0; i < length; i++) if (a[start + i] !== b[i]) return false;
   return true;
 }
+
+declare global {
+  // Node's direct slices and writes, which Bun has and its types leave out: no encoding name to look up on each call.
+  interface Buffer {
+    utf8Slice(start?: number, end?: number): string;
+    latin1Slice(start?: number, end?: number): string;
+    utf8Write(text: string, offset?: number, length?: number): number;
+    latin1Write(text: string, offset?: number, length?: number): number;
+  }
+}
