@@ -1,3 +1,5 @@
+import { parseDecimal } from "../base/bytes.ts";
+
 /** Ends a name [MessageDecoder#NAME_VALUE_SEPARATOR]. */
 export const NAME_VALUE_SEPARATOR = 1;
 /** Ends a value; the last one may lack it [MessageDecoder#PROPERTY_SEPARATOR]. */
@@ -143,20 +145,10 @@ export class PropertySlots {
 
   /** Decimal value as Integer.parseInt reads it; `otherwise` when absent or no such number. */
   int(slot: number, otherwise: number): number {
-    let at = this.start[slot]!;
-    if (at < 0) return otherwise;
-    const end = this.end[slot]!;
-    const negative = this.buffer[at] === 0x2d;
-    if (negative || this.buffer[at] === 0x2b) at++;
-    if (at === end || end - at > 10) return otherwise;
-    let value = 0;
-    for (; at < end; at++) {
-      const digit = this.buffer[at]! - 0x30;
-      if (digit < 0 || digit > 9) return otherwise;
-      value = value * 10 + digit;
-    }
-    if (value > 2147483647) return otherwise;
-    return negative ? -value : value;
+    const start = this.start[slot]!;
+    if (start < 0) return otherwise;
+    const value = parseDecimal(this.buffer, start, this.end[slot]!);
+    return value >= -2147483648 && value <= 2147483647 ? value : otherwise;
   }
 
   /** Boolean.parseBoolean: "true" in any case; `otherwise` only when absent. */
