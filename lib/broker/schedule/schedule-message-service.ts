@@ -1,0 +1,93 @@
+import type { MessageInner } from "../../message/message-inner.ts";
+import { PropertyName } from "../../message/properties.ts";
+import type { BrokerContext } from "../broker-context.ts";
+import { changeProperties } from "../stored-message.ts";
+import { SCHEDULE_TOPIC } from "../types.ts";
+import { parseDelayLevels } from "./delay-level.ts";
+import { DelayLevelQueue } from "./delay-level-queue.ts";
+import { DelayOffsetManager } from "./delay-offset-manager.ts";
+
+/** Delay of a level that the configuration does not have. */
+const UNKNOWN_LEVEL_DELAY_MS = 1000;
+
+type ScheduleContext = Pick<BrokerContext, "config" | "store" | "stats" | "logger">;
+
+/** Messages with a delay level: kept in one queue of SCHEDULE_TOPIC_XXXX per level until they are due [ScheduleMessageService]. */
+export class ScheduleMessageService {
+  /** Highest level of `messageDelayLevel`; higher ones are lowered to it. */
+  readonly maxDelayLevel: number;
+  readonly offsets: DelayOffsetManager;
+
+  readonly #context: ScheduleContext;
+  readonly #delaysMs: readonly number[];
+  #levels: DelayLevelQueue[] = [];
+  #persistTimer: ReturnType<typeof setInterval> | undefined;
+
+  /** Throws ConfigError for a bad `messageDelayLevel`. */
+  constructor(context: ScheduleContext) {
+    this.#context = context;
+    this.#delaysMs = parseDelayLevels(context.config.messageDelayLevel);
+    this.maxDelayLevel = this.#delaysMs.length;
+    this.offsets = new DelayOffsetManager(context.config, context.logger);
+  }
+
+  /** Reads delayOffset.json. */
+  load(): void {
+    this.offsets.load();
+  }
+
+  /** Begins to deliver. The store must be loaded. */
+  start(): void {
+    const { store, stats, logger, config } = this.#context;
+    const environment = { store, stats, logger, offsets: this.offsets };
+    this.#levels = this.#delaysMs.map((delayMs, index) => new DelayLevelQueue(index + 1, delayMs, environment));
+    for (const level of this.#levels) level.start();
+    this.#persistTimer = setInterval(() => void this.offsets.persistFlushed(store), config.flushDelayOffsetInterval);
+  }
+
+  /** Ends the delivery and writes the offsets. */
+  async shutdown(): Promise<void> {
+    clearInterval(this.#persistTimer);
+    await Promise.all(this.#levels.map((level) => level.stop()));
+    await this.offsets.stop();
+  }
+
+  /** When a message stored at `storeTimestamp` under a level is due, ms since the epoch. */
+  computeDeliverTimestamp(level: number, storeTimestamp: number): number {
+    return storeTimestamp + (this.#delaysMs[level - 1] ?? UNKNOWN_LEVEL_DELAY_MS);
+  }
+
+  /**
+   * Turns a message with a delay level into one of the schedule topic, in place; any other is left alone. To be called for
+   * every message before it is stored, half messages excepted [HookUtils#handleScheduleMessage, transformDelayLevelMessage].
+   */
+  transform(message: MessageInner): void {
+    if (message.delayLevel <= 0 || message.topic === SCHEDULE_TOPIC) return;
+    const level = Math.min(message.delayLevel, this.maxDelayLevel);
+    changeProperties(message, {
+      [PropertyName.DELAY]: String(level),
+      [PropertyName.REAL_TOPIC]: message.topic,
+      [PropertyName.REAL_QID]: String(message.queueId),
+    });
+    message.topic = SCHEDULE_TOPIC;
+    message.queueId = level - 1;
+    const deliverAt = this.computeDeliverTimestamp(level, Date.now());
+    message.tagsCode = deliverAt;
+    this.#levels[level - 1]?.arm(deliverAt);
+  }
+
+  /** Content of delayOffset.json, compact (code 45). */
+  encode(): string {
+    return this.offsets.encode();
+  }
+
+  /** `scheduleMessageOffset_<level>` = "delivered up to,written up to", for code 28. */
+  runtimeInfo(): Record<string, string> {
+    const info: Record<string, string> = {};
+    for (const [level, offset] of this.offsets.offsetTable) {
+      const max = this.#context.store.getMaxOffsetInQueue(SCHEDULE_TOPIC, level - 1);
+      info[`scheduleMessageOffset_${level}`] = `${offset},${max}`;
+    }
+    return info;
+  }
+}
