@@ -1,14 +1,15 @@
+import { ConfigError } from "../../base/errors.ts";
 import type { MessageInner } from "../../message/message-inner.ts";
 import { PropertyName } from "../../message/properties.ts";
+import { deliverTimestamp, parseDelayLevels } from "../../store/delay-levels.ts";
 import type { BrokerContext } from "../broker-context.ts";
 import { changeProperties } from "../stored-message.ts";
 import { SCHEDULE_TOPIC } from "../types.ts";
-import { parseDelayLevels } from "./delay-level.ts";
 import { DelayLevelQueue } from "./delay-level-queue.ts";
 import { DelayOffsetManager } from "./delay-offset-manager.ts";
 
-/** Delay of a level that the configuration does not have. */
-const UNKNOWN_LEVEL_DELAY_MS = 1000;
+/** Levels become queue ids of one topic. */
+const LEVELS_MAX = 1000;
 
 type ScheduleContext = Pick<BrokerContext, "config" | "store" | "stats" | "logger">;
 
@@ -19,6 +20,7 @@ export class ScheduleMessageService {
   readonly offsets: DelayOffsetManager;
 
   readonly #context: ScheduleContext;
+  /** In ms; level n stands at index n, index 0 is unused. */
   readonly #delaysMs: readonly number[];
   #levels: DelayLevelQueue[] = [];
   #persistTimer: ReturnType<typeof setInterval> | undefined;
@@ -26,8 +28,14 @@ export class ScheduleMessageService {
   /** Throws ConfigError for a bad `messageDelayLevel`. */
   constructor(context: ScheduleContext) {
     this.#context = context;
-    this.#delaysMs = parseDelayLevels(context.config.messageDelayLevel);
-    this.maxDelayLevel = this.#delaysMs.length;
+    const text = context.config.messageDelayLevel;
+    const delaysMs = parseDelayLevels(text);
+    if (delaysMs === undefined || delaysMs.length > LEVELS_MAX)
+      throw new ConfigError(
+        `read messageDelayLevel: found "${text}", wanted at most ${LEVELS_MAX} delays with one of s m h d each, such as 1s 5s 10s`,
+      );
+    this.#delaysMs = delaysMs;
+    this.maxDelayLevel = delaysMs.length - 1;
     this.offsets = new DelayOffsetManager(context.config, context.logger);
   }
 
@@ -40,7 +48,9 @@ export class ScheduleMessageService {
   start(): void {
     const { store, stats, logger, config } = this.#context;
     const environment = { store, stats, logger, offsets: this.offsets };
-    this.#levels = this.#delaysMs.map((delayMs, index) => new DelayLevelQueue(index + 1, delayMs, environment));
+    this.#levels = this.#delaysMs
+      .slice(1)
+      .map((delayMs, index) => new DelayLevelQueue(index + 1, delayMs, environment));
     for (const level of this.#levels) level.start();
     this.#persistTimer = setInterval(() => void this.offsets.persistFlushed(store), config.flushDelayOffsetInterval);
   }
@@ -54,7 +64,7 @@ export class ScheduleMessageService {
 
   /** When a message stored at `storeTimestamp` under a level is due, ms since the epoch. */
   computeDeliverTimestamp(level: number, storeTimestamp: number): number {
-    return storeTimestamp + (this.#delaysMs[level - 1] ?? UNKNOWN_LEVEL_DELAY_MS);
+    return deliverTimestamp(this.#delaysMs, level, storeTimestamp);
   }
 
   /**
