@@ -1,6 +1,8 @@
 import type { SocketHandler, TCPSocketListener } from "bun";
-import { errorText, MqError } from "../base/errors.ts";
+import { ExitCode, errorText, MqError } from "../base/errors.ts";
 import { createLogger, type Logger } from "../base/log.ts";
+import { portOwner } from "../os/port-owner.ts";
+import { formatAddress } from "./address.ts";
 import { FLAG_RESPONSE } from "./codes.ts";
 import { decodeCommand } from "./command.ts";
 import { type ConnectionOwner, SocketConnection } from "./connection.ts";
@@ -136,7 +138,10 @@ class Server implements RemotingServer, ConnectionOwner {
 
 async function listenError(hostname: string, port: number, error: unknown): Promise<MqError> {
   const code = (error as { code?: unknown } | undefined)?.code;
-  const options = { cause: error };
-  if (code !== "EADDRINUSE") return new MqError(`listen on ${hostname}:${port}`, 1, options);
-  return new MqError(`listen on ${hostname}:${port}: port is in use, want a free one`, 1);
+  const address = formatAddress(hostname, port);
+  if (code !== "EADDRINUSE") return new MqError(`listen on ${address}`, ExitCode.failure, { cause: error });
+  const owner = await portOwner(port);
+  return new MqError(
+    `listen on ${address}: port is in use${owner === undefined ? "" : ` by ${owner}`}, want a free one`,
+  );
 }
