@@ -18,16 +18,12 @@ import {
   STORE_TIMESTAMP_AT,
   SYS_FLAG_AT,
 } from "./layout.ts";
+import { readLong } from "./long.ts";
 import { propertiesToMap } from "./properties.ts";
 import { BORNHOST_V6_FLAG, STOREHOST_V6_FLAG } from "./sys-flag.ts";
 
-const TWO_32 = 4294967296;
 /** Longer than any plausible value: an offset or time beyond it is not one. */
 const LONG_MAX = Number.MAX_SAFE_INTEGER;
-
-function long(buffer: Buffer, at: number): number {
-  return buffer.readInt32BE(at) * TWO_32 + buffer.readUInt32BE(at + 4);
-}
 
 /** totalSize of the record at `at`. */
 export function recordSize(buffer: Buffer, at: number): number {
@@ -35,11 +31,11 @@ export function recordSize(buffer: Buffer, at: number): number {
 }
 
 export function recordQueueOffset(buffer: Buffer, at: number): number {
-  return long(buffer, at + QUEUE_OFFSET_AT);
+  return readLong(buffer, at + QUEUE_OFFSET_AT);
 }
 
 export function recordPhysicalOffset(buffer: Buffer, at: number): number {
-  return long(buffer, at + PHYSICAL_OFFSET_AT);
+  return readLong(buffer, at + PHYSICAL_OFFSET_AT);
 }
 
 export function recordSysFlag(buffer: Buffer, at: number): number {
@@ -49,7 +45,7 @@ export function recordSysFlag(buffer: Buffer, at: number): number {
 /** storeTimestamp stands behind the born host, whose length sysFlag tells. */
 export function recordStoreTimestamp(buffer: Buffer, at: number): number {
   const v6 = (recordSysFlag(buffer, at) & BORNHOST_V6_FLAG) !== 0;
-  return long(buffer, at + STORE_TIMESTAMP_AT + (v6 ? HOST_V6_BYTES - HOST_V4_BYTES : 0));
+  return readLong(buffer, at + STORE_TIMESTAMP_AT + (v6 ? HOST_V6_BYTES - HOST_V4_BYTES : 0));
 }
 
 /** What `RecordView.read` found. */
@@ -123,10 +119,10 @@ export class RecordView {
     this.bodyCRC = buffer.readInt32BE(start + BODY_CRC_AT);
     this.queueId = buffer.readInt32BE(start + QUEUE_ID_AT);
     this.flag = buffer.readInt32BE(start + FLAG_AT);
-    this.queueOffset = long(buffer, start + QUEUE_OFFSET_AT);
-    this.physicalOffset = long(buffer, start + PHYSICAL_OFFSET_AT);
+    this.queueOffset = readLong(buffer, start + QUEUE_OFFSET_AT);
+    this.physicalOffset = readLong(buffer, start + PHYSICAL_OFFSET_AT);
     this.sysFlag = buffer.readInt32BE(start + SYS_FLAG_AT);
-    this.bornTimestamp = long(buffer, start + BORN_TIMESTAMP_AT);
+    this.bornTimestamp = readLong(buffer, start + BORN_TIMESTAMP_AT);
   }
 
   private readVariable(buffer: Buffer, end: number): RecordState {
@@ -140,9 +136,9 @@ export class RecordView {
     this.storeHostEnd = storeHostEnd;
     const bodyAt = storeHostEnd + 16;
     if (bodyAt + 3 > end) return this.illegal(`size ${this.size} is too small for its hosts`);
-    this.storeTimestamp = long(buffer, at);
+    this.storeTimestamp = readLong(buffer, at);
     this.reconsumeTimes = buffer.readInt32BE(storeHostEnd);
-    this.preparedTransactionOffset = long(buffer, storeHostEnd + 4);
+    this.preparedTransactionOffset = readLong(buffer, storeHostEnd + 4);
     const bodyLength = buffer.readInt32BE(storeHostEnd + 12);
     const topicBytes = this.magic === MAGIC_V2 ? 2 : 1;
     if (bodyLength < 0 || bodyAt + bodyLength + topicBytes + 2 > end) return this.illegal(`body length ${bodyLength}`);

@@ -103,16 +103,18 @@ export class MappedFileQueue {
 
   /** Makes the next file, or takes the one already at its path. Throws AllocationError or the system's error; nothing is left behind then. */
   createNext(startOffset = 0): MappedFile {
-    const path = this.pathOf(this.nextFileOffset(startOffset));
-    for (const directory of this.directories) mkdirSync(directory, { recursive: true });
-    const file = MappedFile.open(path, this.fileSize, { create: true, allocate: this.options.allocate });
-    this.files.push(file);
-    return file;
+    const { fileSize } = this;
+    const { allocate } = this.options;
+    return this.createNextWith((path) => MappedFile.open(path, fileSize, { create: true, allocate }), startOffset);
   }
 
-  /** Adds a file opened elsewhere; it must start where the last one ends. */
-  append(file: MappedFile): void {
+  /** `createNext` with an `open` of the caller's. */
+  createNextWith(open: (path: string) => MappedFile, startOffset = 0): MappedFile {
+    const path = this.pathOf(this.nextFileOffset(startOffset));
+    for (const directory of this.directories) mkdirSync(directory, { recursive: true });
+    const file = open(path);
     this.files.push(file);
+    return file;
   }
 
   /** The last file if it has room, else a new one. */

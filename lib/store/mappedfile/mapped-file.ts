@@ -1,4 +1,4 @@
-import { closeSync, fdatasync, fstatSync, fsyncSync, openSync, unlinkSync } from "node:fs";
+import { closeSync, constants, fdatasync, fstatSync, fsyncSync, openSync, unlinkSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { assert } from "../../base/assert.ts";
 import { isResident, type Mapping, mapFile, unmap } from "../../os/mmap.ts";
@@ -69,7 +69,8 @@ export class MappedFile {
       fd = openSync(path, "r+");
     } catch (error) {
       if (!options.create || (error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
-      fd = openSync(path, "wx+", 0o644);
+      // Without O_EXCL: the allocation helper may be making the same file.
+      fd = openSync(path, constants.O_RDWR | constants.O_CREAT, 0o644);
       created = true;
     }
     try {

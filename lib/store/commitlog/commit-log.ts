@@ -1,0 +1,519 @@
+import { close as closeFile, fsync, open as openFile, read as readFile } from "node:fs";
+import { assert } from "../../base/assert.ts";
+import { now } from "../../base/clock.ts";
+import { errorText } from "../../base/errors.ts";
+import type { Logger } from "../../base/log.ts";
+import { BatchItem } from "../../message/batch.ts";
+import { encodeRecord, type RecordPlace, storedPropertiesBytes, storedSysFlag } from "../../message/encode-record.ts";
+import { fillFromProperties } from "../../message/fill-from-properties.ts";
+import {
+  BLANK_BYTES,
+  MAGIC_BLANK,
+  PROPERTIES_BYTES_MAX,
+  RECORD_OVERHEAD_MAX,
+  recordBytes,
+  TOPIC_BYTES_MAX,
+  TOPIC_BYTES_MAX_V1,
+} from "../../message/layout.ts";
+import { MessageInner } from "../../message/message-inner.ts";
+import { recordStoreTimestamp } from "../../message/record.ts";
+import { isConsumable } from "../../message/sys-flag.ts";
+import { deliverTimestamp, parseDelayLevels } from "../delay-levels.ts";
+import type { MappedFile } from "../mappedfile/mapped-file.ts";
+import { MappedFileQueue } from "../mappedfile/mapped-file-queue.ts";
+import type { StoreConfig } from "../store-config.ts";
+import type { AppendResult, PutMessageStatus } from "../types.ts";
+import { type CommitLogFollower, DispatchRequest } from "./dispatch-request.ts";
+import { FileAllocator } from "./file-allocator.ts";
+import { type TransientBuffer, TransientStore } from "./transient-store.ts";
+
+/** The topic whose consume queues hold deliver times instead of tag hashes. */
+const SCHEDULE_TOPIC = "SCHEDULE_TOPIC_XXXX";
+/** Names whose bytes are kept; beyond it the cache starts anew. */
+const TOPICS_CACHED_MAX = 65_536;
+/** What was written this recently is in memory without asking the kernel. */
+const HOT_BYTES = 256 * 1024 * 1024;
+/** After a file could not be made, the disk is asked again this much later. */
+const CREATE_RETRY_MS = 1000;
+
+interface Topic {
+  bytes: Buffer;
+  v2: boolean;
+}
+
+/** A range of the log in its file's mapping. Good for this turn; `file.retain()` keeps it longer. */
+export interface LogRange {
+  buffer: Buffer;
+  start: number;
+  end: number;
+  file: MappedFile;
+}
+
+export interface CommitLogOptions {
+  config: StoreConfig;
+  directories: readonly string[];
+  follower: CommitLogFollower;
+  workerEntry?: string | undefined;
+  logger?: Logger | undefined;
+}
+
+/**
+ * The commit log: all topics' records in order, in files of fixed size [CommitLog]. Everything up to the write position is
+ * owned by the event loop: an append assigns the queue offset and stores it in one turn, without an await.
+ */
+export class CommitLog {
+  readonly files: MappedFileQueue;
+  readonly allocator: FileAllocator;
+  /** Memory before the files, with transientStorePoolEnable. */
+  readonly transient: TransientStore | undefined;
+  /** Records below are dispatched; equal to `maxOffset` when nothing is behind. */
+  dispatchedOffset = 0;
+  /** Everything below is on the disk; moved by the flush service. */
+  flushedWhere = 0;
+  /** Store time of the newest record. */
+  lastStoreTimestamp = 0;
+  /** A file was made and its name is not yet durable. */
+  namesDirty = false;
+
+  private readonly config: StoreConfig;
+  private readonly follower: CommitLogFollower;
+  private readonly logger: Logger | undefined;
+  private readonly topics = new Map<string, Topic>();
+  private readonly result: AppendResult;
+  private readonly place: RecordPlace;
+  private readonly request = new DispatchRequest();
+  private readonly item = new BatchItem();
+  private readonly itemMessage = new MessageInner();
+  private readonly delayLevels: readonly number[];
+  private readonly recordBytesMax: number;
+  /** Dispatch in the turn of the append: what is appended may be read at once. */
+  private readonly dispatchAtOnce: boolean;
+
+  /** Where the next record goes: bytes of the current file or of the memory before it. */
+  private current: MappedFile | undefined;
+  private buffer: Buffer = Buffer.alloc(0);
+  private view: DataView = new DataView(new ArrayBuffer(0));
+  private position = 0;
+  private transientBuffer: TransientBuffer | undefined;
+  private touchAt = 0;
+  private createFailedUntil = 0;
+  private createFailure = "";
+
+  constructor(options: CommitLogOptions) {
+    const { config } = options;
+    this.config = config;
+    this.follower = options.follower;
+    this.logger = options.logger;
+    const fileSize = config.mappedFileSizeCommitLog;
+    this.files = new MappedFileQueue(options.directories, fileSize, {
+      allocate: "whole",
+      allocateExisting: "none",
+      sizeKey: "mappedFileSizeCommitLog",
+      logger: options.logger,
+    });
+    const warm = config.warmMapedFileEnable;
+    this.allocator = new FileAllocator({ fileSize, warm, workerEntry: options.workerEntry, logger: options.logger });
+    const asyncMaster = config.flushDiskType === "ASYNC_FLUSH" && config.brokerRole !== "SLAVE";
+    if (config.transientStorePoolEnable && asyncMaster)
+      this.transient = new TransientStore(config.transientStorePoolSize);
+    this.dispatchAtOnce =
+      this.transient === undefined && (config.flushDiskType === "ASYNC_FLUSH" || config.readUnCommitted);
+    this.delayLevels = parseDelayLevels(config.messageDelayLevel) ?? [0];
+    this.recordBytesMax = Math.min(config.maxMessageSize + RECORD_OVERHEAD_MAX, fileSize - BLANK_BYTES);
+    this.result = {
+      status: "PUT_OK",
+      reason: "",
+      physicalOffset: 0,
+      physicalEnd: 0,
+      queueOffset: 0,
+      storeTimestamp: 0,
+      count: 0,
+    };
+    this.place = {
+      size: 0,
+      v2: false,
+      queueOffset: 0,
+      physicalOffset: 0,
+      storeTimestamp: 0,
+      propertiesBytes: 0,
+      propertyCrc: config.enabledAppendPropCRC,
+    };
+  }
+
+  /** First offset that is still there. */
+  get minOffset(): number {
+    return this.files.minOffset;
+  }
+
+  /** End of what was appended (with the transient store: in memory perhaps). */
+  get maxOffset(): number {
+    return this.current === undefined ? this.files.maxOffset : this.current.fileFromOffset + this.position;
+  }
+
+  /** End of what is in the files. */
+  get committedWhere(): number {
+    if (this.transient === undefined) return this.maxOffset;
+    const oldest = this.files.files.find((file) => file.wrotePosition < file.fileSize) ?? this.current;
+    return oldest === undefined ? 0 : oldest.fileFromOffset + oldest.wrotePosition;
+  }
+
+  /** End of what consumers may see: with SYNC_FLUSH only what is on the disk, unless readUnCommitted [CommitLog#getConfirmOffset]. */
+  get readableEnd(): number {
+    if (this.config.flushDiskType === "SYNC_FLUSH" && !this.config.readUnCommitted) return this.flushedWhere;
+    return this.committedWhere;
+  }
+
+  /** Sets the end of the log after recovery; the next append goes there. */
+  startAt(offset: number): void {
+    this.current = this.files.findByOffset(offset) ?? this.files.last;
+    this.flushedWhere = offset;
+    const { current } = this;
+    if (current === undefined) return;
+    assert(offset === current.fileFromOffset + current.wrotePosition, "the log ends where recovery says");
+    this.use(current);
+  }
+
+  /** Opens the first file of an empty store and starts the helper. Throws AllocationError when the disk has no room. */
+  start(): void {
+    this.allocator.start();
+    if (this.current === undefined) this.use(this.createNext());
+    this.touch();
+  }
+
+  /** Appends one message and dispatches it in the same turn where it may be read at once. The result is reused. */
+  append(message: MessageInner): AppendResult {
+    const { result, place } = this;
+    const topic = this.topicOf(message.topic);
+    if (!this.measure(message, topic)) return result;
+    if (!this.makeRoom(place.size)) return result;
+    const consumable = isConsumable(message.sysFlag);
+    place.storeTimestamp = now();
+    place.queueOffset = consumable ? this.follower.nextQueueOffset(message.topic, message.queueId) : 0;
+    const physicalOffset = this.maxOffset;
+    this.put(message, topic, physicalOffset);
+    if (consumable) this.follower.increaseQueueOffset(message.topic, message.queueId, 1);
+    result.status = "PUT_OK";
+    result.reason = "";
+    result.physicalOffset = physicalOffset;
+    result.physicalEnd = physicalOffset + place.size;
+    result.queueOffset = place.queueOffset;
+    result.storeTimestamp = place.storeTimestamp;
+    result.count = 1;
+    this.follow(message);
+    return result;
+  }
+
+  /**
+   * Appends the items of a batch body under the message's topic, queue, hosts and times: all in one file or none. `onItem` gets
+   * each record's physical offset in order.
+   */
+  appendBatch(message: MessageInner, onItem: (physicalOffset: number) => void): AppendResult {
+    const { result, place, item, itemMessage } = this;
+    const topic = this.topicOf(message.topic);
+    if (message.bodyEnd - message.bodyStart > this.config.maxMessageSize) return this.bodyTooLarge(message);
+    copyHead(message, itemMessage);
+    let bytes = 0;
+    let count = 0;
+    for (let at = message.bodyStart; at < message.bodyEnd; ) {
+      at = item.read(message.body, at, message.bodyEnd);
+      if (at < 0) return this.fail("MESSAGE_ILLEGAL", `item ${count} of the batch is cut or its lengths disagree`);
+      copyItem(item, itemMessage);
+      if (!this.measure(itemMessage, topic)) return result;
+      bytes += place.size;
+      count++;
+    }
+    if (count === 0) return this.fail("MESSAGE_ILLEGAL", "the batch holds no message");
+    if (bytes > this.files.fileSize - BLANK_BYTES) {
+      return this.fail(
+        "MESSAGE_ILLEGAL",
+        `the batch takes ${bytes} bytes, a commit-log file holds ${this.files.fileSize}`,
+      );
+    }
+    if (!this.makeRoom(bytes)) return result;
+    const storeTimestamp = now();
+    const first = this.maxOffset;
+    const queueOffset = this.follower.nextQueueOffset(message.topic, message.queueId);
+    let at = message.bodyStart;
+    for (let i = 0; i < count; i++) {
+      at = item.read(message.body, at, message.bodyEnd);
+      copyItem(item, itemMessage);
+      this.measure(itemMessage, topic);
+      fillFromProperties(itemMessage);
+      place.storeTimestamp = storeTimestamp;
+      place.queueOffset = queueOffset + i;
+      const physicalOffset = this.maxOffset;
+      this.put(itemMessage, topic, physicalOffset);
+      this.follower.increaseQueueOffset(message.topic, message.queueId, 1);
+      onItem(physicalOffset);
+      this.follow(itemMessage);
+    }
+    result.status = "PUT_OK";
+    result.reason = "";
+    result.physicalOffset = first;
+    result.physicalEnd = this.maxOffset;
+    result.queueOffset = queueOffset;
+    result.storeTimestamp = storeTimestamp;
+    result.count = count;
+    return result;
+  }
+
+  /** Sets size and version of the record in `place`; false with `result` set when a limit is exceeded. */
+  private measure(message: MessageInner, topic: Topic): boolean {
+    const { place, config } = this;
+    const bodyBytes = message.bodyEnd - message.bodyStart;
+    if (bodyBytes > config.maxMessageSize) {
+      this.bodyTooLarge(message);
+      return false;
+    }
+    const propertiesBytes = storedPropertiesBytes(message, place.propertyCrc);
+    if (propertiesBytes > PROPERTIES_BYTES_MAX) {
+      const reason = `properties of ${propertiesBytes} bytes, at most ${PROPERTIES_BYTES_MAX}`;
+      this.fail("PROPERTIES_SIZE_EXCEEDED", reason);
+      return false;
+    }
+    const topicBytes = topic.bytes.length;
+    if (topicBytes > (topic.v2 ? TOPIC_BYTES_MAX : TOPIC_BYTES_MAX_V1)) {
+      const reason = `topic of ${topicBytes} bytes, at most ${TOPIC_BYTES_MAX_V1} with autoMessageVersionOnTopicLen=false`;
+      this.fail("MESSAGE_ILLEGAL", reason);
+      return false;
+    }
+    const hostBytes = message.bornHost.length + message.storeHost.length;
+    const size = recordBytes(topic.v2, hostBytes, bodyBytes, topicBytes, propertiesBytes);
+    if (size > this.recordBytesMax) {
+      this.fail("MESSAGE_ILLEGAL", `record of ${size} bytes, at most ${this.recordBytesMax} (maxMessageSize)`);
+      return false;
+    }
+    place.size = size;
+    place.v2 = topic.v2;
+    place.propertiesBytes = propertiesBytes;
+    return true;
+  }
+
+  private bodyTooLarge(message: MessageInner): AppendResult {
+    const bytes = message.bodyEnd - message.bodyStart;
+    return this.fail(
+      "MESSAGE_ILLEGAL",
+      `body of ${bytes} bytes, at most ${this.config.maxMessageSize} (maxMessageSize)`,
+    );
+  }
+
+  private fail(status: PutMessageStatus, reason: string): AppendResult {
+    this.result.status = status;
+    this.result.reason = reason;
+    this.result.count = 0;
+    return this.result;
+  }
+
+  /** Encodes at the write position and moves it. */
+  private put(message: MessageInner, topic: Topic, physicalOffset: number): void {
+    const { place } = this;
+    place.physicalOffset = physicalOffset;
+    encodeRecord(this.buffer, this.view, this.position, message, topic.bytes, place);
+    this.position += place.size;
+    this.lastStoreTimestamp = place.storeTimestamp;
+    this.publishPosition();
+    if (this.position >= this.touchAt) this.touch();
+  }
+
+  private publishPosition(): void {
+    if (this.transientBuffer === undefined) this.current!.wrotePosition = this.position;
+    else this.transientBuffer.wrotePosition = this.position;
+  }
+
+  /** Dispatches what was just put, unless older records wait or it may not be read yet. */
+  private follow(message: MessageInner): void {
+    const { place, request } = this;
+    if (!this.dispatchAtOnce || this.dispatchedOffset !== place.physicalOffset) return;
+    request.topic = message.topic;
+    request.queueId = message.queueId;
+    request.queueOffset = place.queueOffset;
+    request.physicalOffset = place.physicalOffset;
+    request.size = place.size;
+    request.tagsCode = this.storedTagsCode(message.topic, message.delayLevel, message.tagsCode, place.storeTimestamp);
+    request.storeTimestamp = place.storeTimestamp;
+    request.sysFlag = storedSysFlag(message);
+    request.buffer = message.properties;
+    request.uniqKeyStart = message.uniqKeyStart;
+    request.uniqKeyEnd = message.uniqKeyEnd;
+    request.keysStart = message.keysStart;
+    request.keysEnd = message.keysEnd;
+    this.follower.dispatch(request);
+    this.dispatchedOffset = place.physicalOffset + place.size;
+  }
+
+  /** In the schedule topic the time at which a message is due stands in place of the tag hash. */
+  storedTagsCode(topic: string, delayLevel: number, tagsCode: number, storeTimestamp: number): number {
+    if (delayLevel <= 0 || topic !== SCHEDULE_TOPIC) return tagsCode;
+    return deliverTimestamp(this.delayLevels, delayLevel, storeTimestamp);
+  }
+
+  private topicOf(name: string): Topic {
+    const known = this.topics.get(name);
+    if (known !== undefined) return known;
+    if (this.topics.size >= TOPICS_CACHED_MAX) this.topics.clear();
+    const v2 = this.config.autoMessageVersionOnTopicLen && name.length > TOPIC_BYTES_MAX_V1;
+    const topic = { bytes: Buffer.from(name, "utf8"), v2 };
+    this.topics.set(name, topic);
+    return topic;
+  }
+
+  /** Rolls to the next file when `bytes` and the end-of-file blank do not fit; false with `result` set when there is none. */
+  private makeRoom(bytes: number): boolean {
+    if (this.current !== undefined && this.position + bytes + BLANK_BYTES <= this.files.fileSize) return true;
+    let next: MappedFile;
+    try {
+      next = this.createNext();
+    } catch (error) {
+      this.fail("CREATE_MAPPED_FILE_FAILED", errorText(error));
+      return false;
+    }
+    if (this.current !== undefined) this.endCurrent();
+    this.use(next);
+    return true;
+  }
+
+  /** Writes the end-of-file blank: the rest of the file is unused. */
+  private endCurrent(): void {
+    const rest = this.files.fileSize - this.position;
+    if (rest === 0) return;
+    const blankAt = this.maxOffset;
+    this.view.setInt32(this.position + 4, MAGIC_BLANK);
+    this.view.setInt32(this.position, rest);
+    this.position = this.files.fileSize;
+    this.publishPosition();
+    if (this.dispatchedOffset === blankAt) this.dispatchedOffset = blankAt + rest;
+  }
+
+  private createNext(): MappedFile {
+    // A full disk is asked once a second, not once a message: every attempt allocates what is left of it.
+    if (now() < this.createFailedUntil) throw new Error(this.createFailure);
+    try {
+      const offset = this.files.nextFileOffset();
+      const file = this.files.createNextWith((path) => this.allocator.open(path));
+      assert(file.fileFromOffset === offset, "the new file starts where the last one ends");
+      this.namesDirty = true;
+      return file;
+    } catch (error) {
+      this.createFailure = `cannot make the next commit-log file: ${errorText(error)}`;
+      this.createFailedUntil = now() + CREATE_RETRY_MS;
+      this.logger?.error(this.createFailure);
+      throw new Error(this.createFailure, { cause: error });
+    }
+  }
+
+  private use(file: MappedFile): void {
+    this.current = file;
+    this.position = file.wrotePosition;
+    this.buffer = file.buffer;
+    this.view = file.view;
+    this.transientBuffer = this.transient?.open(file);
+    if (this.transientBuffer !== undefined) {
+      this.buffer = this.transientBuffer.mapping.buffer;
+      this.view = this.transientBuffer.view;
+    }
+    this.touchAt = this.position;
+  }
+
+  /** Has pages ahead touched and, past half of the file, the next one made. */
+  private touch(): void {
+    const { current, allocator } = this;
+    if (current === undefined) return;
+    this.touchAt = this.position + allocator.touchStepBytes;
+    if (this.transientBuffer === undefined) allocator.touchAhead(current, this.position);
+    if (this.position * 2 >= this.files.fileSize) allocator.prepare(this.files.pathOf(this.files.nextFileOffset()));
+  }
+
+  /** The bytes [physicalOffset, physicalOffset + size) where they are mapped; undefined when they are not all in one file's written part. */
+  select(physicalOffset: number, size: number): LogRange | undefined {
+    const file = this.files.findByOffset(physicalOffset);
+    if (file === undefined) return undefined;
+    const start = physicalOffset - file.fileFromOffset;
+    const end = start + size;
+    if (size <= 0 || end > file.wrotePosition) return undefined;
+    return { buffer: file.buffer, start, end, file };
+  }
+
+  /** Whether reading the range through the mapping costs no disk access. */
+  isInMemory(physicalOffset: number, size: number): boolean {
+    if (this.maxOffset - physicalOffset <= HOT_BYTES) return true;
+    const file = this.files.findByOffset(physicalOffset);
+    if (file === undefined) return true;
+    const start = physicalOffset - file.fileFromOffset;
+    return file.resident(start, Math.min(start + size, file.fileSize));
+  }
+
+  /** Reads the range from the disk into the heap without blocking the loop; undefined when it is not all in one file. */
+  async readCold(physicalOffset: number, size: number): Promise<Buffer | undefined> {
+    const range = this.select(physicalOffset, size);
+    if (range === undefined || !range.file.retain()) return undefined;
+    try {
+      const target = Buffer.allocUnsafeSlow(size);
+      let got = 0;
+      while (got < size) {
+        const bytes = await readAt(range.file.descriptor, target, got, range.start + got);
+        if (bytes === 0) return undefined;
+        got += bytes;
+      }
+      return target;
+    } finally {
+      range.file.release();
+    }
+  }
+
+  /** Store time of the record at `physicalOffset`; -1 when there is none. */
+  pickupStoreTimestamp(physicalOffset: number): number {
+    const range = this.select(physicalOffset, 64 + 12);
+    return range === undefined ? -1 : recordStoreTimestamp(range.buffer, range.start);
+  }
+
+  /** Makes the names of new files durable. */
+  async syncNames(): Promise<void> {
+    if (!this.namesDirty) return;
+    this.namesDirty = false;
+    for (const directory of this.files.directories) await syncDirectory(directory);
+  }
+
+  /** Commits the transient store, ends the helper and unmaps. */
+  async close(): Promise<void> {
+    await this.transient?.close();
+    await this.allocator.close();
+    this.current = undefined;
+    this.buffer = Buffer.alloc(0);
+    this.files.close();
+  }
+}
+
+function copyHead(from: MessageInner, to: MessageInner): void {
+  to.topic = from.topic;
+  to.queueId = from.queueId;
+  to.sysFlag = from.sysFlag;
+  to.bornTimestamp = from.bornTimestamp;
+  to.bornHost = from.bornHost;
+  to.storeHost = from.storeHost;
+  to.reconsumeTimes = from.reconsumeTimes;
+  to.body = from.body;
+  to.properties = from.body;
+}
+
+function copyItem(item: BatchItem, to: MessageInner): void {
+  to.flag = item.flag;
+  to.bodyStart = item.bodyStart;
+  to.bodyEnd = item.bodyEnd;
+  to.propertiesStart = item.propertiesStart;
+  to.propertiesEnd = item.propertiesEnd;
+}
+
+function readAt(fd: number, target: Buffer, at: number, position: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    readFile(fd, target, at, target.length - at, position, (error, bytes) => (error ? reject(error) : resolve(bytes)));
+  });
+}
+
+function syncDirectory(path: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    openFile(path, "r", (openError, fd) => {
+      if (openError) return reject(openError);
+      fsync(fd, (error) => closeFile(fd, () => (error ? reject(error) : resolve())));
+    });
+  });
+}

@@ -1,0 +1,155 @@
+import { unlinkSync } from "node:fs";
+import { Worker } from "node:worker_threads";
+import type { Logger } from "../../base/log.ts";
+import type { AllocateReply, AllocateRequest } from "../mappedfile/allocate-worker.ts";
+import { MappedFile } from "../mappedfile/mapped-file.ts";
+
+/** Pages are touched this far ahead of the write position once messages come in. */
+const TOUCH_AHEAD_BYTES_MAX = 64 * 1024 * 1024;
+/** And this far when nothing was written yet: an idle broker dirties next to nothing. */
+const TOUCH_AHEAD_BYTES_MIN = 2 * 1024 * 1024;
+/** One request to the helper: small enough that a flush meanwhile writes few zero pages. */
+const TOUCH_STEP_BYTES = 1024 * 1024;
+/** Requests under way at most; the helper answers each. */
+const TOUCHES_PENDING_MAX = 16;
+
+export interface FileAllocatorOptions {
+  fileSize: number;
+  /** Touch every page of a new file before use (`warmMapedFileEnable`). */
+  warm: boolean;
+  /** Entry file of the helper Worker, which must call `runAllocateWorker` when its role is `allocate`; undefined = no helper. */
+  workerEntry: string | undefined;
+  logger: Logger | undefined;
+}
+
+/**
+ * Makes log files before they are needed and touches pages ahead of the writer, in a helper Worker, so that a roll never waits
+ * and an append meets no page fault. Without a helper (tests) files are made when asked for, and pages are left alone.
+ */
+export class FileAllocator {
+  private readonly options: FileAllocatorOptions;
+  private worker: Worker | undefined;
+  /** Path asked for or made ahead. */
+  private prepared = "";
+  private preparedState: "none" | "pending" | "ready" = "none";
+  private touchedEnd = 0;
+  private touchedFile: MappedFile | undefined;
+  private touchesPending = 0;
+  private touchPossible = true;
+  /** Append bytes seen: the window ahead grows with them. */
+  private writtenBytes = 0;
+  private readonly held: MappedFile[] = [];
+
+  constructor(options: FileAllocatorOptions) {
+    this.options = options;
+  }
+
+  /** Starts the helper; does not wait for it. */
+  start(): void {
+    const { workerEntry, logger } = this.options;
+    if (workerEntry === undefined || this.worker !== undefined) return;
+    const worker = new Worker(workerEntry, { workerData: { role: "allocate" } });
+    worker.on("message", (reply: AllocateReply) => this.onReply(reply));
+    worker.on("error", (error: Error) => {
+      logger?.warn("the file helper failed; files are made on the loop from now on", { error: error.message });
+      this.worker = undefined;
+      this.preparedState = "none";
+      this.releaseHeld();
+    });
+    worker.unref();
+    this.worker = worker;
+  }
+
+  /** Asks for the file at `path` to be made before it is needed. */
+  prepare(path: string): void {
+    if (this.prepared === path && this.preparedState !== "none") return;
+    if (this.worker === undefined) return;
+    this.prepared = path;
+    this.preparedState = "pending";
+    this.post({ kind: "allocate", path, bytes: this.options.fileSize, warm: this.options.warm });
+  }
+
+  /**
+   * Opens the file at `path`: a moment when it was prepared, else its blocks are allocated now (1 to 2 ms per GiB). Throws
+   * AllocationError when the disk is full; nothing is left behind then.
+   */
+  open(path: string): MappedFile {
+    const ready = this.prepared === path && this.preparedState === "ready";
+    if (this.prepared === path) this.preparedState = "none";
+    return MappedFile.open(path, this.options.fileSize, { create: true, allocate: ready ? "none" : "whole" });
+  }
+
+  /** Keeps pages touched ahead of `position` in `file`. Called when the writer has passed `touchAt`. */
+  touchAhead(file: MappedFile, position: number): void {
+    if (this.touchedFile !== file) {
+      this.touchedFile = file;
+      this.touchedEnd = position - (position % TOUCH_STEP_BYTES);
+    }
+    this.writtenBytes += TOUCH_STEP_BYTES;
+    if (this.worker === undefined || !this.touchPossible) return;
+    const ahead = Math.min(TOUCH_AHEAD_BYTES_MAX, TOUCH_AHEAD_BYTES_MIN + this.writtenBytes * 2);
+    const end = Math.min(file.fileSize, position + ahead);
+    if (this.touchedEnd < position) this.touchedEnd = position - (position % TOUCH_STEP_BYTES);
+    while (this.touchedEnd < end && this.touchesPending < TOUCHES_PENDING_MAX && file.retain()) {
+      const bytes = Math.min(TOUCH_STEP_BYTES, file.fileSize - this.touchedEnd);
+      this.held.push(file);
+      this.touchesPending++;
+      this.post({ kind: "touch", address: file.address + this.touchedEnd, bytes });
+      this.touchedEnd += bytes;
+    }
+  }
+
+  /** How far the writer may go before `touchAhead` wants to be called again. */
+  get touchStepBytes(): number {
+    return TOUCH_STEP_BYTES;
+  }
+
+  private post(request: AllocateRequest): void {
+    this.worker?.postMessage(request);
+  }
+
+  private onReply(reply: AllocateReply): void {
+    if (reply.kind === "touch") {
+      this.touchesPending--;
+      this.held.shift()?.release();
+      // EINVAL: a kernel before 5.14 does not know MADV_POPULATE_WRITE. Pages are then faulted in by the writer.
+      if (reply.errno !== 0) this.touchPossible = false;
+      return;
+    }
+    if (reply.path !== this.prepared || this.preparedState !== "pending") return;
+    if (reply.reason === "") {
+      this.preparedState = "ready";
+      return;
+    }
+    this.preparedState = "none";
+    this.options.logger?.error("cannot prepare the next commit-log file", { file: reply.path, reason: reply.reason });
+    // The helper leaves a half-allocated file alone, since a roll may have taken it meanwhile; here nobody has.
+    removeIfThere(reply.path);
+  }
+
+  private releaseHeld(): void {
+    this.touchesPending = 0;
+    for (const file of this.held.splice(0)) file.release();
+  }
+
+  /** Ends the helper. Files it still touches stay mapped until it is gone. */
+  async close(): Promise<void> {
+    const worker = this.worker;
+    this.worker = undefined;
+    if (worker !== undefined) {
+      await new Promise<void>((resolve) => {
+        worker.once("exit", () => resolve());
+        worker.postMessage({ kind: "stop" } satisfies AllocateRequest);
+      });
+    }
+    this.releaseHeld();
+  }
+}
+
+function removeIfThere(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch {
+    // Not made at all.
+  }
+}

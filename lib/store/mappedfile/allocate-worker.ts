@@ -1,0 +1,68 @@
+import { closeSync, fdatasyncSync, openSync } from "node:fs";
+import { parentPort } from "node:worker_threads";
+import { errorText } from "../../base/errors.ts";
+import { errnoText } from "../../os/libc.ts";
+import { mapFile, populateWrite, unmap } from "../../os/mmap.ts";
+import { preallocate } from "../../os/preallocate.ts";
+
+/** Pages of a warmed file are touched and synced in pieces of this size. */
+const WARM_STEP_BYTES = 16 * 1024 * 1024;
+
+export type AllocateRequest =
+  | { kind: "allocate"; path: string; bytes: number; warm: boolean }
+  | { kind: "touch"; address: number; bytes: number }
+  | { kind: "stop" };
+
+export type AllocateReply = { kind: "allocate"; path: string; reason: string } | { kind: "touch"; errno: number };
+
+/**
+ * The helper Worker of the store: makes files and touches pages, which would stall the loop. The entry file calls it when
+ * `workerData.role` is `allocate`. A file that cannot be allocated is left as it is: the loop removes it, which alone knows
+ * whether it took the file meanwhile.
+ */
+export function runAllocateWorker(): void {
+  const port = parentPort;
+  if (port === null) throw new Error("the file helper was started outside a Worker");
+  port.on("message", (request: AllocateRequest) => {
+    if (request.kind === "stop") {
+      port.close();
+      return;
+    }
+    port.postMessage(handle(request));
+  });
+}
+
+function handle(request: Exclude<AllocateRequest, { kind: "stop" }>): AllocateReply {
+  if (request.kind === "touch") return { kind: "touch", errno: populateWrite(request.address, request.bytes) };
+  try {
+    return { kind: "allocate", path: request.path, reason: allocate(request.path, request.bytes, request.warm) };
+  } catch (error) {
+    return { kind: "allocate", path: request.path, reason: errorText(error) };
+  }
+}
+
+function allocate(path: string, bytes: number, warm: boolean): string {
+  const fd = openSync(path, "a+", 0o644);
+  try {
+    const code = preallocate(fd, 0, bytes);
+    if (code !== 0) return errnoText(code);
+  } finally {
+    closeSync(fd);
+  }
+  if (warm) warmFile(path, bytes);
+  return "";
+}
+
+function warmFile(path: string, bytes: number): void {
+  const fd = openSync(path, "r+");
+  try {
+    const mapping = mapFile(fd, bytes, path);
+    for (let at = 0; at < bytes; at += WARM_STEP_BYTES) {
+      if (populateWrite(mapping.address + at, Math.min(WARM_STEP_BYTES, bytes - at)) !== 0) break;
+      fdatasyncSync(fd);
+    }
+    unmap(mapping);
+  } finally {
+    closeSync(fd);
+  }
+}
