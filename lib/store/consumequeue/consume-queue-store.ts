@@ -1,0 +1,368 @@
+import { mkdirSync, readdirSync, renameSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { errorText } from "../../base/errors.ts";
+import { createLogger, type Logger } from "../../base/log.ts";
+import { ConsumeQueue } from "./consume-queue.ts";
+import { queueFileBytes } from "./layout.ts";
+import type { QueueSurroundings } from "./queue-surroundings.ts";
+
+export interface ConsumeQueueSettings {
+  storePathRootDir: string;
+  /** Bytes. */
+  mappedFileSizeConsumeQueue: number;
+}
+
+/** What the queues must know of the log. */
+export interface CommitLogView {
+  /** First offset that the log still has. */
+  readonly minOffset: number;
+}
+
+/** Mapped queue files; beyond it those not used of late are unmapped. The kernel allows 65,530 mappings in all. */
+const MAPPED_MAX = 16_384;
+/** Entries that wait for room on the disk; the store must refuse writes long before (see `refusal`). */
+const DEFERRED_MAX = 1_000_000;
+/** fdatasyncs in flight: the rest of the pool stays free for cold reads. */
+const FLUSHES_AT_ONCE = 2;
+const PAGE_BYTES = 4096;
+/** Recovery reports its progress at most this often. */
+const PROGRESS_MS = 2000;
+const DELETED_PREFIX = ".deleted-";
+
+interface Deferred {
+  queue: ConsumeQueue;
+  queueOffset: number;
+  physicalOffset: number;
+  size: number;
+  tagsCode: number;
+}
+
+/**
+ * All consume queues: `consumequeue/<topic>/<queueId>/` [ConsumeQueueStore]. Also the commit log's table of queue offsets:
+ * `nextOffset` and `increase` work on the same handle that `put` uses, one look-up each.
+ */
+export class ConsumeQueueStore {
+  readonly directory: string;
+  readonly fileBytes: number;
+  /** Topic → queue id → queue. */
+  readonly table = new Map<string, Map<number, ConsumeQueue>>();
+  /** Store timestamp of the newest entry such that it and all before it are on the disk; for the checkpoint. 0 = none yet. */
+  flushedTimestamp = 0;
+  /** Store timestamp of the newest entry. */
+  newestTimestamp = 0;
+  /** Why entries cannot be written just now, undefined when they can: the store must refuse writes. */
+  refusal: string | undefined;
+
+  readonly #logger: Logger;
+  readonly #surroundings: QueueSurroundings;
+  readonly #dirty = new Set<ConsumeQueue>();
+  /** Queues that have something mapped, oldest first. */
+  readonly #mapped = new Set<ConsumeQueue>();
+  #mappedFiles = 0;
+  #deferred: Deferred[] = [];
+  #flushing: Promise<void> | undefined;
+  #flushFailed = false;
+  #deletions = 0;
+
+  constructor(settings: ConsumeQueueSettings, commitLog: CommitLogView, logger: Logger = createLogger("store")) {
+    this.directory = join(settings.storePathRootDir, "consumequeue");
+    this.fileBytes = queueFileBytes(settings.mappedFileSizeConsumeQueue);
+    this.#logger = logger;
+    this.#surroundings = {
+      fileBytes: this.fileBytes,
+      logger,
+      minPhysicalOffset: () => commitLog.minOffset,
+      markDirty: (queue) => this.#dirty.add(queue),
+      opened: (queue) => this.#opened(queue),
+      makeDirectory: (path) => mkdirSync(path, { recursive: true }),
+    };
+  }
+
+  /** Finds the queues: one directory scan per topic; no file is opened. */
+  load(): void {
+    for (const topic of foldersOf(this.directory)) {
+      if (topic.startsWith(DELETED_PREFIX)) {
+        this.#removeFolder(join(this.directory, topic));
+        continue;
+      }
+      for (const name of foldersOf(join(this.directory, topic))) {
+        const queueId = Number(name);
+        if (/^\d{1,10}$/.test(name)) this.queue(topic, queueId);
+        else this.#logger.warn(`${join(this.directory, topic, name)} is no queue, wanted a number: ignored`);
+      }
+    }
+  }
+
+  /**
+   * Opens every queue and finds its end. Returns the end of the last record that any queue knows, -1 when none knows one:
+   * dispatch goes on from there after a clean stop. After an unclean one call `truncateDirty` with the offset that dispatch
+   * starts at before dispatching: what the queues know beyond it is then built anew and cannot be stale.
+   * @param clean the store was closed in order: queues end where their zeros begin, which needs a few reads each only.
+   * Throws ConfigError naming the file for a hole or a wrong size.
+   */
+  recover(clean = false): number {
+    let maxPhysical = -1;
+    let done = 0;
+    let reported = Date.now();
+    const total = this.queueCount;
+    for (const queues of this.table.values())
+      for (const queue of queues.values()) {
+        queue.recover(clean);
+        maxPhysical = Math.max(maxPhysical, queue.maxPhysical);
+        done++;
+        if ((done & 1023) === 0 && Date.now() - reported > PROGRESS_MS) {
+          reported = Date.now();
+          this.#logger.info(`recovering consume queues: ${done} of ${total}`);
+        }
+      }
+    return maxPhysical;
+  }
+
+  get queueCount(): number {
+    let count = 0;
+    for (const queues of this.table.values()) count += queues.size;
+    return count;
+  }
+
+  /** The queue if it exists. */
+  find(topic: string, queueId: number): ConsumeQueue | undefined {
+    return this.table.get(topic)?.get(queueId);
+  }
+
+  /** The queue, made when there is none (its directory comes with its first entry). */
+  queue(topic: string, queueId: number): ConsumeQueue {
+    let queues = this.table.get(topic);
+    if (queues === undefined) {
+      queues = new Map();
+      this.table.set(topic, queues);
+    }
+    let queue = queues.get(queueId);
+    if (queue === undefined) {
+      queue = new ConsumeQueue(topic, queueId, join(this.directory, topic, String(queueId)), this.#surroundings);
+      queues.set(queueId, queue);
+    }
+    return queue;
+  }
+
+  /** Queue offset that the next record of the queue gets; 0 for an unknown queue. */
+  nextOffset(topic: string, queueId: number): number {
+    return this.table.get(topic)?.get(queueId)?.nextQueueOffset ?? 0;
+  }
+
+  /** Counts `by` records as appended to the log. */
+  increase(topic: string, queueId: number, by: number): void {
+    this.queue(topic, queueId).nextQueueOffset += by;
+  }
+
+  /**
+   * Adds the entry of a dispatched record; a record known already is skipped. When the disk has no room the entry waits in
+   * memory, `refusal` says why, and it is written as soon as there is room. Throws Error when too many wait.
+   */
+  put(
+    topic: string,
+    queueId: number,
+    queueOffset: number,
+    physicalOffset: number,
+    size: number,
+    tagsCode: number,
+    storeTimestamp: number,
+  ): void {
+    const queue = this.table.get(topic)?.get(queueId) ?? this.queue(topic, queueId);
+    if (this.#deferred.length === 0) {
+      try {
+        queue.put(queueOffset, physicalOffset, size, tagsCode);
+        if (storeTimestamp > this.newestTimestamp) this.newestTimestamp = storeTimestamp;
+        return;
+      } catch (error) {
+        this.refusal = `consume queue cannot grow: ${errorText(error)}`;
+        this.#logger.error(this.refusal);
+      }
+    }
+    if (this.#deferred.length >= DEFERRED_MAX)
+      throw new Error(`${DEFERRED_MAX} consume-queue entries wait already: ${this.refusal}`);
+    this.#deferred.push({ queue, queueOffset, physicalOffset, size, tagsCode });
+    if (queue.nextQueueOffset <= queueOffset) queue.nextQueueOffset = queueOffset + 1;
+  }
+
+  /** Entries that wait for room on the disk. While there are any the store is not to be marked as cleanly closed. */
+  get deferredCount(): number {
+    return this.#deferred.length;
+  }
+
+  /** Tries the waiting entries again; true when none waits any more. Called by every flush, and after files were deleted. */
+  retryDeferred(): boolean {
+    let written = 0;
+    try {
+      for (const entry of this.#deferred) {
+        entry.queue.put(entry.queueOffset, entry.physicalOffset, entry.size, entry.tagsCode);
+        written++;
+      }
+    } catch (error) {
+      this.refusal = `consume queue cannot grow: ${errorText(error)}`;
+    }
+    if (written > 0) this.#deferred = this.#deferred.slice(written);
+    if (this.#deferred.length > 0) return false;
+    if (this.refusal !== undefined) this.#logger.info("consume queues can grow again");
+    this.refusal = undefined;
+    return true;
+  }
+
+  /** Removes entries of records at or beyond `physicalEnd`, everywhere. */
+  truncateDirty(physicalEnd: number): void {
+    for (const queues of this.table.values()) for (const queue of queues.values()) queue.truncate(physicalEnd);
+  }
+
+  /** The log lost its files below `minPhysical`. Queues look for their min offset when next asked; nothing to do at once. */
+  correctMinOffset(_minPhysical: number): void {}
+
+  /**
+   * Brings queues to the disk that have `leastPages` dirty pages of 4 KiB or more; 0 = every dirty one, after which
+   * `flushedTimestamp` moves. Calls during a flush share it (a thorough one waits and runs again). Rejects with the system's
+   * error; `flushedTimestamp` never moves after that.
+   */
+  async flush(leastPages: number): Promise<void> {
+    while (this.#flushing !== undefined) {
+      if (leastPages > 0) return this.#flushing;
+      await this.#flushing;
+    }
+    this.#flushing = this.#flush(leastPages).finally(() => {
+      this.#flushing = undefined;
+    });
+    return this.#flushing;
+  }
+
+  async #flush(leastPages: number): Promise<void> {
+    const complete = this.retryDeferred() && leastPages === 0;
+    const stamp = this.newestTimestamp;
+    const due: ConsumeQueue[] = [];
+    for (const queue of this.#dirty)
+      if (leastPages === 0 || queue.dirtyBytes >= leastPages * PAGE_BYTES) {
+        due.push(queue);
+        this.#dirty.delete(queue);
+      }
+    const worker = async (): Promise<void> => {
+      for (let queue = due.pop(); queue !== undefined; queue = due.pop()) await queue.flush();
+    };
+    try {
+      await Promise.all(Array.from({ length: FLUSHES_AT_ONCE }, worker));
+    } catch (error) {
+      for (const queue of due) this.#dirty.add(queue);
+      if (!this.#flushFailed)
+        this.#logger.error(`flush consume queue: ${errorText(error)}; the checkpoint stays where it is`);
+      this.#flushFailed = true;
+      throw error;
+    }
+    if (complete && !this.#flushFailed) this.flushedTimestamp = Math.max(this.flushedTimestamp, stamp);
+  }
+
+  /** Takes files away that hold only entries of records before `minPhysical`; returns their paths, to be removed one at a time. */
+  detachExpired(minPhysical: number): string[] {
+    const paths: string[] = [];
+    for (const queues of this.table.values())
+      for (const queue of queues.values()) if (queue.fileCount > 1) paths.push(...queue.detachExpired(minPhysical));
+    return paths;
+  }
+
+  /** Drops all queues of a topic. The directory gets another name at once and is removed in the background. */
+  destroy(topic: string): boolean {
+    const queues = this.table.get(topic);
+    if (queues === undefined) return false;
+    for (const queue of queues.values()) this.#forget(queue);
+    this.table.delete(topic);
+    this.#removeLater(join(this.directory, topic));
+    this.#logger.info(`deleted the ${queues.size} queues of topic ${topic}`);
+    return true;
+  }
+
+  /** Drops one queue. */
+  destroyQueue(queue: ConsumeQueue): void {
+    const queues = this.table.get(queue.topic);
+    if (queues?.get(queue.queueId) !== queue) return;
+    this.#forget(queue);
+    queues.delete(queue.queueId);
+    if (queues.size === 0) this.table.delete(queue.topic);
+    this.#removeLater(queue.directory);
+    this.#logger.info(`deleted queue ${queue.topic}-${queue.queueId}`);
+  }
+
+  /** Drops everything: the log is empty, so no entry can mean anything [recovery without commit-log files]. */
+  destroyAll(): void {
+    for (const topic of [...this.table.keys()]) this.destroy(topic);
+  }
+
+  #forget(queue: ConsumeQueue): void {
+    queue.close(true);
+    this.#dirty.delete(queue);
+    this.#mapped.delete(queue);
+    this.#deferred = this.#deferred.filter((entry) => entry.queue !== queue);
+  }
+
+  #removeLater(path: string): void {
+    this.#deletions++;
+    const aside = join(this.directory, `${DELETED_PREFIX}${process.pid}-${Date.now()}-${this.#deletions}`);
+    try {
+      renameSync(path, aside);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
+      throw error;
+    }
+    this.#removeFolder(aside);
+  }
+
+  #removeFolder(path: string): void {
+    rm(path, { recursive: true, force: true }).catch((error) =>
+      this.#logger.error(`remove ${path}: ${errorText(error)}; it is tried again at the next start`),
+    );
+  }
+
+  /** Flushes everything and unmaps. Rejects with the system's error; everything is closed nevertheless. */
+  async shutdown(): Promise<void> {
+    try {
+      await this.flush(0);
+    } finally {
+      for (const queues of this.table.values()) for (const queue of queues.values()) queue.close(false);
+      this.#mapped.clear();
+    }
+  }
+
+  /** Mapped queue files, for tests and figures. */
+  get mappedFiles(): number {
+    let count = 0;
+    for (const queue of this.#mapped) count += queue.mappedCount;
+    return count;
+  }
+
+  #opened(queue: ConsumeQueue): void {
+    this.#mapped.add(queue);
+    this.#mappedFiles++;
+    if (this.#mappedFiles > MAPPED_MAX) this.#unmapUnused(queue);
+  }
+
+  /** Second chance: what was used since the last look stays, the rest is unmapped, until a quarter is free. */
+  #unmapUnused(opening: ConsumeQueue): void {
+    let mapped = this.mappedFiles;
+    for (const queue of [...this.#mapped]) {
+      if (mapped <= MAPPED_MAX * 0.75) break;
+      if (queue === opening) continue;
+      this.#mapped.delete(queue);
+      const before = queue.mappedCount;
+      if (!queue.touched) queue.unmap();
+      queue.touched = false;
+      mapped -= before - queue.mappedCount;
+      if (queue.mappedCount > 0) this.#mapped.add(queue);
+    }
+    this.#mappedFiles = mapped;
+  }
+}
+
+function foldersOf(path: string): string[] {
+  try {
+    return readdirSync(path, { withFileTypes: true })
+      .filter((entry) => entry.isDirectory())
+      .map((entry) => entry.name);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+    throw error;
+  }
+}

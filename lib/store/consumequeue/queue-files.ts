@@ -1,0 +1,228 @@
+import {
+  closeSync,
+  fdatasync,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  readdirSync,
+  readSync,
+  statSync,
+  unlinkSync,
+} from "node:fs";
+import { join } from "node:path";
+import { ConfigError } from "../../base/errors.ts";
+import type { Logger } from "../../base/log.ts";
+import { readLong } from "../../message/long.ts";
+import { fileName } from "../mappedfile/mapped-file.ts";
+import { CQ_UNIT_BYTES, PHYSICAL_OFFSET_AT, PRE_BLANK_SIZE, SIZE_AT } from "./layout.ts";
+
+/** Work on a queue's files that needs no mapping: listing, finding the end, cutting. */
+
+/** Files [first, last] by number (offset / file size); `last` is first - 1 when there is none. */
+export interface FileRange {
+  first: number;
+  last: number;
+}
+
+/** What a scan of the last files found. */
+export interface QueueEnd {
+  /** Index behind the last valid entry. */
+  maxIndex: number;
+  /** End of the last valid entry's record in the commit log, -1 without one. */
+  maxPhysical: number;
+}
+
+/** Multiple of the entry's size, and enough that a queue of some ten thousand entries needs one read. */
+const SCAN_BYTES = 50_000 * CQ_UNIT_BYTES;
+const FIRST_READ_BYTES = 200 * CQ_UNIT_BYTES;
+const scanBuffer = Buffer.allocUnsafeSlow(SCAN_BYTES);
+
+/** Recovery after an unclean stop looks at this many last files, as RocketMQ does. */
+const FILES_SCANNED = 3;
+
+/**
+ * Lists a queue's directory. A last file that is empty is removed, one that is short is cut to whole entries and extended:
+ * both are left by a kill, and the queue is rebuilt from the log. Throws ConfigError for a hole or another wrong size.
+ */
+export function listQueueFiles(directory: string, fileBytes: number, logger: Logger): FileRange {
+  const numbers: number[] = [];
+  for (const name of readdirSync(directory)) {
+    if (!/^\d{20}$/.test(name)) continue;
+    const number = Number(name) / fileBytes;
+    if (!Number.isInteger(number))
+      throw new ConfigError(
+        `load ${join(directory, name)}: offset ${Number(name)} is no multiple of mappedFileSizeConsumeQueue ${fileBytes}; set it to the size that the store was made with`,
+      );
+    numbers.push(number);
+  }
+  numbers.sort((a, b) => a - b);
+  for (let i = 0; i < numbers.length - 1; i++) {
+    if (numbers[i + 1] !== numbers[i]! + 1)
+      throw new ConfigError(
+        `load ${directory}: ${fileName(numbers[i + 1]! * fileBytes)} follows ${fileName(numbers[i]! * fileBytes)}, wanted ${fileName((numbers[i]! + 1) * fileBytes)}`,
+      );
+    const path = join(directory, fileName(numbers[i]! * fileBytes));
+    const { size } = statSync(path);
+    if (size !== fileBytes)
+      throw new ConfigError(`load ${path}: found ${size} bytes, wanted ${fileBytes} (mappedFileSizeConsumeQueue)`);
+  }
+  if (numbers.length === 0) return { first: 0, last: -1 };
+  const range = { first: numbers[0]!, last: numbers[numbers.length - 1]! };
+  if (!repairLastFile(join(directory, fileName(range.last * fileBytes)), fileBytes, logger)) range.last--;
+  return range;
+}
+
+/** False when the file was empty and is gone. */
+function repairLastFile(path: string, fileBytes: number, logger: Logger): boolean {
+  const fd = openSync(path, "r+");
+  try {
+    const { size } = fstatSync(fd);
+    if (size === fileBytes) return true;
+    if (size > fileBytes)
+      throw new ConfigError(`load ${path}: found ${size} bytes, wanted ${fileBytes} (mappedFileSizeConsumeQueue)`);
+    if (size === 0) {
+      logger.warn(`removed the empty last file ${path}`);
+      unlinkSync(path);
+      return false;
+    }
+    logger.warn(`${path} has ${size} bytes, wanted ${fileBytes}: kept its ${Math.floor(size / CQ_UNIT_BYTES)} entries`);
+    ftruncateSync(fd, size - (size % CQ_UNIT_BYTES));
+    ftruncateSync(fd, fileBytes);
+    return true;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/**
+ * Finds the end of a queue. After a clean stop only the last file is looked at, by halving; else the last three are read
+ * entry by entry up to the first that is invalid or lies before its predecessor in the log, and what follows is zeroed, so
+ * that no stale entry can come back.
+ */
+export function findQueueEnd(directory: string, fileBytes: number, range: FileRange, clean: boolean): QueueEnd {
+  const perFile = fileBytes / CQ_UNIT_BYTES;
+  if (range.last < range.first) return { maxIndex: range.first * perFile, maxPhysical: -1 };
+  let maxPhysical = -1;
+  const start = clean ? range.last : Math.max(range.first, range.last - FILES_SCANNED + 1);
+  for (let number = start; number <= range.last; number++) {
+    const found = endOfFile(join(directory, fileName(number * fileBytes)), fileBytes, clean, maxPhysical);
+    if (found.entries > 0) maxPhysical = found.maxPhysical;
+    if (found.entries < perFile || number === range.last) {
+      // A next file made ahead has no entries: the end is known from the file before it.
+      if (found.entries === 0 && number === start && number > range.first)
+        return findQueueEnd(directory, fileBytes, { first: range.first, last: number - 1 }, clean);
+      return { maxIndex: number * perFile + found.entries, maxPhysical };
+    }
+  }
+  return { maxIndex: (range.last + 1) * perFile, maxPhysical };
+}
+
+function endOfFile(
+  path: string,
+  fileBytes: number,
+  clean: boolean,
+  maxPhysicalBefore: number,
+): { entries: number; maxPhysical: number } {
+  const fd = openSync(path, "r+");
+  try {
+    const first = readEntries(fd, 0, Math.min(FIRST_READ_BYTES, fileBytes));
+    let scanned = scan(first, maxPhysicalBefore);
+    if (scanned.valid < first) return cut(fd, fileBytes, scanned.valid, clean, scanned.maxPhysical);
+    if (clean) return halve(fd, fileBytes, first, scanned.maxPhysical);
+    let at = first;
+    while (at < fileBytes) {
+      const read = readEntries(fd, at, Math.min(SCAN_BYTES, fileBytes - at));
+      scanned = scan(read, scanned.maxPhysical);
+      at += scanned.valid;
+      if (scanned.valid < read || read === 0) break;
+    }
+    return cut(fd, fileBytes, at, clean, scanned.maxPhysical);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Whole entries read into the scan buffer, in bytes. */
+function readEntries(fd: number, at: number, bytes: number): number {
+  let read = 0;
+  while (read < bytes) {
+    const count = readSync(fd, scanBuffer, read, bytes - read, at + read);
+    if (count === 0) break;
+    read += count;
+  }
+  return read - (read % CQ_UNIT_BYTES);
+}
+
+function scan(bytes: number, maxPhysicalBefore: number): { valid: number; maxPhysical: number } {
+  let maxPhysical = maxPhysicalBefore;
+  let at = 0;
+  for (; at < bytes; at += CQ_UNIT_BYTES) {
+    const physical = readLong(scanBuffer, at + PHYSICAL_OFFSET_AT);
+    const size = scanBuffer.readInt32BE(at + SIZE_AT);
+    if (physical < 0 || size <= 0) break;
+    if (size === PRE_BLANK_SIZE && physical === 0) continue;
+    if (physical < maxPhysical) break;
+    maxPhysical = physical + size;
+  }
+  return { valid: at, maxPhysical };
+}
+
+/** Entries of a cleanly closed file: valid ones, the first `validBytes` among them, then zeros only. */
+function halve(
+  fd: number,
+  fileBytes: number,
+  validBytes: number,
+  maxPhysicalOfFirst: number,
+): { entries: number; maxPhysical: number } {
+  let low = validBytes / CQ_UNIT_BYTES - 1;
+  let high = fileBytes / CQ_UNIT_BYTES;
+  let maxPhysical = maxPhysicalOfFirst;
+  while (high - low > 1) {
+    const middle = (low + high) >>> 1;
+    readEntries(fd, middle * CQ_UNIT_BYTES, CQ_UNIT_BYTES);
+    const size = scanBuffer.readInt32BE(SIZE_AT);
+    const physical = readLong(scanBuffer, PHYSICAL_OFFSET_AT);
+    if (physical >= 0 && size > 0) {
+      low = middle;
+      if (size !== PRE_BLANK_SIZE) maxPhysical = physical + size;
+    } else high = middle;
+  }
+  return { entries: low + 1, maxPhysical };
+}
+
+/** Zeroes what follows the last valid entry by giving the blocks up and taking the length back. */
+function cut(
+  fd: number,
+  fileBytes: number,
+  validBytes: number,
+  clean: boolean,
+  maxPhysical: number,
+): { entries: number; maxPhysical: number } {
+  if (!clean && validBytes < fileBytes) zeroFrom(fd, validBytes, fileBytes);
+  return { entries: validBytes / CQ_UNIT_BYTES, maxPhysical };
+}
+
+function zeroFrom(fd: number, at: number, fileBytes: number): void {
+  ftruncateSync(fd, at);
+  ftruncateSync(fd, fileBytes);
+}
+
+/** Zeroes a file that is not mapped from byte `at` on. */
+export function zeroFileFrom(path: string, at: number, fileBytes: number): void {
+  const fd = openSync(path, "r+");
+  try {
+    zeroFrom(fd, at, fileBytes);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** fdatasync of a file that is not mapped just now. Rejects with the system's error. */
+export async function syncPath(path: string): Promise<void> {
+  const fd = openSync(path, "r+");
+  try {
+    await new Promise<void>((resolve, reject) => fdatasync(fd, (error) => (error ? reject(error) : resolve())));
+  } finally {
+    closeSync(fd);
+  }
+}

@@ -1,0 +1,15 @@
+import type { Logger } from "../../base/log.ts";
+import type { ConsumeQueue } from "./consume-queue.ts";
+
+/** What a queue needs of the store it belongs to. */
+export interface QueueSurroundings {
+  readonly fileBytes: number;
+  readonly logger: Logger;
+  /** First offset that the commit log still has. */
+  minPhysicalOffset(): number;
+  /** The queue has its first byte that is not on the disk. */
+  markDirty(queue: ConsumeQueue): void;
+  /** The queue has mapped one more file. */
+  opened(queue: ConsumeQueue): void;
+  makeDirectory(path: string): void;
+}
