@@ -1,0 +1,86 @@
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.List;
+import org.apache.rocketmq.client.consumer.DefaultLitePullConsumer;
+import org.apache.rocketmq.client.producer.DefaultMQProducer;
+import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
+import org.apache.rocketmq.common.message.Message;
+import org.apache.rocketmq.common.message.MessageExt;
+import org.apache.rocketmq.common.message.MessageQueue;
+
+/** The lite pull consumer, with queues it was assigned and with queues it takes. */
+final class LitePullTheme implements Theme {
+    @Override
+    public void run(Context context) throws Exception {
+        subscribed(context);
+        assigned(context);
+    }
+
+    private void subscribed(Context context) throws Exception {
+        String topic = context.topic("subscribed", 4);
+        DefaultMQProducer producer = context.producer("producer");
+        context.send(producer, topic, "tag", "first", 60);
+        DefaultLitePullConsumer consumer = consumer(context, "subscribed");
+        consumer.subscribe(topic, "*");
+        consumer.start();
+        context.same("subscribe", Context.numbered("first", 60), poll(consumer, 60));
+        consumer.commitSync();
+        consumer.shutdown();
+        context.send(producer, topic, "tag", "second", 30);
+        DefaultLitePullConsumer again = consumer(context, "subscribed");
+        again.subscribe(topic, "*");
+        again.start();
+        context.same("resume", Context.numbered("second", 30), poll(again, 30));
+    }
+
+    private void assigned(Context context) throws Exception {
+        String topic = context.topic("assigned", 2);
+        DefaultMQProducer producer = context.producer("assign-producer");
+        DefaultLitePullConsumer consumer = consumer(context, "assigned");
+        consumer.setAutoCommit(false);
+        consumer.start();
+        Collection<MessageQueue> queues = consumer.fetchMessageQueues(topic);
+        context.equal("fetch-queues", 2, queues.size());
+        MessageQueue queue = queues.stream().filter(q -> q.getQueueId() == 0).findFirst().orElseThrow();
+        for (int i = 0; i < 40; i++) {
+            producer.send(new Message(topic, "tag", ("assign-" + i).getBytes(StandardCharsets.UTF_8)), queue);
+        }
+        consumer.assign(List.of(queue));
+        consumer.seek(queue, 30);
+        List<String> last = new ArrayList<>();
+        for (int i = 30; i < 40; i++) {
+            last.add("assign-" + i);
+        }
+        context.same("seek", last, poll(consumer, 10));
+        consumer.seekToBegin(queue);
+        context.same("seek-to-begin", Context.numbered("assign", 40), poll(consumer, 40));
+        consumer.commitSync();
+        context.await("committed", () -> consumer.committed(queue) == 40, () -> consumer.committed(queue));
+        context.equal("offset-for-past", 0, consumer.offsetForTimestamp(queue, System.currentTimeMillis() - 3600_000));
+        context.equal("offset-for-future", 40, consumer.offsetForTimestamp(queue, System.currentTimeMillis() + 3600_000));
+    }
+
+    private static DefaultLitePullConsumer consumer(Context context, String group) {
+        DefaultLitePullConsumer consumer = new DefaultLitePullConsumer(context.name(group));
+        consumer.setNamesrvAddr(context.namesrv);
+        consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
+        consumer.setPollTimeoutMillis(1000);
+        context.onClose(consumer::shutdown);
+        return consumer;
+    }
+
+    /** Polls until there are enough messages and one more poll found nothing. */
+    private static List<String> poll(DefaultLitePullConsumer consumer, int count) {
+        List<String> bodies = new ArrayList<>();
+        long end = System.currentTimeMillis() + Context.WAIT_MS;
+        while (System.currentTimeMillis() < end) {
+            List<MessageExt> messages = consumer.poll();
+            messages.forEach(message -> bodies.add(Context.body(message)));
+            if (bodies.size() >= count && messages.isEmpty()) {
+                break;
+            }
+        }
+        return bodies;
+    }
+}

@@ -1,0 +1,4 @@
+/** One subject of the suite: sends, pushes, transactions, ... Every theme uses topics and groups of its own. */
+interface Theme {
+    void run(Context context) throws Exception;
+}

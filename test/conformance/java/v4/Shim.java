@@ -1,0 +1,55 @@
+import java.util.Set;
+import java.util.TreeSet;
+import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
+import org.apache.rocketmq.common.TopicConfig;
+import org.apache.rocketmq.common.subscription.SubscriptionGroupConfig;
+import org.apache.rocketmq.common.protocol.heartbeat.MessageModel;
+import org.apache.rocketmq.tools.admin.DefaultMQAdminExt;
+
+/** What the 4.x clients name differently. */
+final class Shim {
+    private Shim() { }
+
+    static void broadcast(DefaultMQPushConsumer consumer) {
+        consumer.setMessageModel(MessageModel.BROADCASTING);
+    }
+
+    static Set<String> brokers(DefaultMQAdminExt admin) throws Exception {
+        Set<String> addresses = new TreeSet<>();
+        for (var broker : admin.examineBrokerClusterInfo().getBrokerAddrTable().values()) {
+            addresses.add(broker.getBrokerAddrs().get(0L));
+        }
+        return addresses;
+    }
+
+    static void createTopic(DefaultMQAdminExt admin, String topic, int queues) throws Exception {
+        createTopic(admin, topic, queues, 6);
+    }
+
+    static void createTopic(DefaultMQAdminExt admin, String topic, int queues, int perm) throws Exception {
+        TopicConfig config = new TopicConfig(topic);
+        config.setReadQueueNums(queues);
+        config.setWriteQueueNums(queues);
+        config.setPerm(perm);
+        for (String address : brokers(admin)) {
+            admin.createAndUpdateTopicConfig(address, config);
+        }
+    }
+
+    static void createGroup(DefaultMQAdminExt admin, String group, int retryMax) throws Exception {
+        SubscriptionGroupConfig config = new SubscriptionGroupConfig();
+        config.setGroupName(group);
+        config.setRetryMaxTimes(retryMax);
+        for (String address : brokers(admin)) {
+            admin.createAndUpdateSubscriptionGroupConfig(address, config);
+        }
+    }
+
+    static int retryMax(DefaultMQAdminExt admin, String address, String group) throws Exception {
+        return admin.examineSubscriptionGroupConfig(address, group).getRetryMaxTimes();
+    }
+
+    static void deleteInNamesrv(DefaultMQAdminExt admin, String namesrv, String topic) throws Exception {
+        admin.deleteTopicInNameServer(Set.of(namesrv), "DefaultCluster", topic);
+    }
+}

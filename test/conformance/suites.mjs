@@ -1,0 +1,87 @@
+import { goSuite, nodeSuite } from "./support/cache.mjs";
+import { startBroker, startNamesrv } from "./support/cluster.mjs";
+import { driveJava, driveProgram } from "./support/driver.mjs";
+import { storeSuites } from "./suites/store.mjs";
+import { mixedSuites } from "./suites/mixed.mjs";
+import { mqadminSuite } from "./suites/mqadmin.mjs";
+
+const javaTools = ["java", "javac", "mvn"];
+
+/** A name server and a broker of the target's kind in the suite's folder. */
+async function cluster({ target, dir, own }, overrides) {
+  const namesrv = own(await startNamesrv(target, `${dir}/namesrv`));
+  const broker = own(await startBroker(target, `${dir}/broker`, namesrv.address, overrides));
+  return { namesrv, broker };
+}
+
+/** All themes of the official Java client, one version and both header encodings at once on one cluster. */
+function javaClient(version, label) {
+  return {
+    name: `java-client-${label}`,
+    about: `every theme of the official Java client ${label}, headers in ROCKETMQ and in JSON encoding`,
+    targets: ["mq", "java"],
+    needs: javaTools,
+    async run(context) {
+      const { namesrv } = await cluster(context);
+      const { report, suite, dir, themes } = context;
+      await Promise.all(
+        ["ROCKETMQ", "JSON"].map((encoding) =>
+          driveJava(report, `${suite}/${encoding}`, { version, encoding, namesrv: namesrv.address, run: `${version}${encoding[0]}`, themes, dir }),
+        ),
+      );
+    },
+  };
+}
+
+/** The broker is stopped and killed under clients that stay connected; it comes back on the same port. */
+const restart = {
+  name: "broker-restart",
+  about: "a broker stops in order and is killed under Java clients that stay",
+  targets: ["mq", "java"],
+  needs: javaTools,
+  async run(context) {
+    const { report, suite, target, dir, own } = context;
+    const { namesrv, broker } = await cluster(context);
+    let current = broker;
+    const again = async (signal) => {
+      await current.stop(signal);
+      current = own(await startBroker(target, `${dir}/broker`, namesrv.address, { listenPort: String(broker.port) }));
+    };
+    const answers = { stop: () => again("SIGTERM"), kill: () => again("SIGKILL") };
+    await driveJava(report, suite, { version: "v5", encoding: "ROCKETMQ", namesrv: namesrv.address, run: "restart", themes: "broker-restart", dir, answers });
+  },
+};
+
+const go = {
+  name: "go-client",
+  about: "the Go client: sends of every kind, push-consume",
+  targets: ["mq", "java"],
+  needs: ["go"],
+  async run(context) {
+    const { namesrv } = await cluster(context);
+    await driveProgram(context.report, context.suite, { command: await goSuite(), namesrv: namesrv.address, run: "go", dir: context.dir });
+  },
+};
+
+const ons = {
+  name: "ali-ons",
+  about: "the old Node client ali-ons: send and push-consume",
+  targets: ["mq", "java"],
+  needs: [],
+  async run(context) {
+    const { namesrv } = await cluster(context);
+    await driveProgram(context.report, context.suite, { command: process.execPath, args: [await nodeSuite()], namesrv: namesrv.address, run: "ons", dir: context.dir });
+  },
+};
+
+/** Every suite, the longest first. */
+export const suites = [
+  javaClient("v5", "5.3.3"),
+  javaClient("v4", "4.9.8"),
+  ...storeSuites,
+  ...mixedSuites,
+  restart,
+  mqadminSuite,
+  go,
+  ons,
+];

@@ -1,0 +1,1 @@
+export const mqadminSuite = { name: "mqadmin", about: "", targets: [], needs: [], run() {} };
