@@ -50,7 +50,10 @@ export function writeDecimal(target: Uint8Array, at: number, value: number): num
   return end;
 }
 
-/** Decimal text in `buffer[start,end)`, NaN when it is none. Exact up to 2^53; at most 19 digits. */
+/** Digits up to which adding them up one by one is exact. */
+const EXACT_DIGITS = 15;
+
+/** Decimal text in `buffer[start,end)` as the nearest double, NaN when it is none. Exact up to 2^53; at most 19 digits. */
 export function parseDecimal(buffer: Uint8Array, start: number, end: number): number {
   let i = start;
   const negative = buffer[i] === MINUS;
@@ -62,6 +65,7 @@ export function parseDecimal(buffer: Uint8Array, start: number, end: number): nu
     if (digit < 0 || digit > 9) return Number.NaN;
     value = value * 10 + digit;
   }
+  if (value >= 10 ** EXACT_DIGITS) return Number(String.fromCharCode(...buffer.subarray(start, end)));
   return negative ? -value : value;
 }
 

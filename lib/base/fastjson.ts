@@ -4,7 +4,10 @@ export { FastjsonError, parseFastjson } from "./fastjson-parse.ts";
 export interface FastjsonOptions {
   /** Tab-indented form of RocketMQ's config files. */
   pretty?: boolean;
-  /** Everything outside ASCII as \uXXXX [SerializerFeature.BrowserCompatible]. */
+  /**
+   * Standard JSON in ASCII [SerializerFeature.BrowserCompatible]: \uXXXX for everything else, all keys quoted, whole numbers beyond
+   * 2^53 as strings.
+   */
   unicodeEscape?: boolean;
 }
 
@@ -29,7 +32,7 @@ export class JsonKey {
 /**
  * Fields of objects come sorted by name, undefined and null ones are left out. Maps keep their order; keys that are not
  * strings are written as their JSON value without quotes: `{0:"a"}`, `{{"brokerName":"b"}:5}`. A Set is a list that stays on one
- * line in the pretty form, as Java's are.
+ * line in the pretty form, as Java's sets and arrays do.
  */
 export function stringifyFastjson(value: unknown, options: FastjsonOptions = {}): string {
   const writer = new Writer(options.pretty === true, options.unicodeEscape === true);
@@ -51,8 +54,9 @@ class Writer {
       case "string":
         return this.#string(value);
       case "number":
-        return Number.isFinite(value) ? javaNumber(value) : "null";
+        return Number.isFinite(value) ? this.#number(value) : "null";
       case "bigint":
+        return this.#whole(value);
       case "boolean":
         return String(value);
       case "object":
@@ -97,15 +101,27 @@ class Writer {
       const itemText = this.value(item, depth + 1);
       if (itemText === undefined) continue;
       if (count++ > 0) text += ",";
-      text += typeof key === "string" ? `${indent}${this.#string(key)}:${itemText}` : `${this.#key(key)}:${itemText}`;
+      text +=
+        typeof key === "string"
+          ? `${indent}${this.#string(key)}:${itemText}`
+          : `${this.#key(key, depth + 1)}:${itemText}`;
     }
     if (!this.#pretty || map.size === 0) return `{${text}}`;
     return `{${text}\n${"\t".repeat(depth)}}`;
   }
 
-  #key(key: unknown): string {
-    if (key instanceof JsonKey) return key.text;
-    return new Writer(false, this.#unicodeEscape).value(key, 0) ?? "null";
+  #key(key: unknown, depth: number): string {
+    if (this.#unicodeEscape) return this.#string(new Writer(false, false).value(key, 0) ?? "null");
+    return this.value(key, depth) ?? "null";
+  }
+
+  #number(value: number): string {
+    return Number.isInteger(value) && Math.abs(value) < 1e21 ? this.#whole(BigInt(value)) : javaDouble(value);
+  }
+
+  #whole(value: bigint): string {
+    const exact = value >= BigInt(Number.MIN_SAFE_INTEGER) && value <= BigInt(Number.MAX_SAFE_INTEGER);
+    return this.#unicodeEscape && !exact ? `"${value}"` : String(value);
   }
 
   #block(open: string, close: string, entries: string[], depth: number): string {
@@ -116,7 +132,7 @@ class Writer {
 
   #string(text: string): string {
     // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is escaped
-    const special = this.#unicodeEscape ? /[\x00-\x1f"\\/\x7f-\uffff]/g : /[\x00-\x1f"\\\x7f]/g;
+    const special = this.#unicodeEscape ? /[\x00-\x1f"\\/\x7f-\uffff]/g : /[\x00-\x1f"\\\x7f\u2028\u2029]/g;
     return `"${text.replace(special, escapeCharacter)}"`;
   }
 }
@@ -134,10 +150,6 @@ const SHORT_ESCAPES: Record<string, string> = {
 
 function escapeCharacter(character: string): string {
   return SHORT_ESCAPES[character] ?? `\\u${character.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
-}
-
-function javaNumber(value: number): string {
-  return Number.isInteger(value) && Math.abs(value) < 1e21 ? BigInt(value).toString() : javaDouble(value);
 }
 
 /** Java's Double.toString for finite values: 0.0, 1.5, 1.0E20. */
