@@ -2,6 +2,7 @@ import type { Logger } from "../base/log.ts";
 import type { BrokerConfig } from "../config/broker-config.ts";
 import type { Connection } from "../remoting/types.ts";
 import type { MessageStore } from "../store/types.ts";
+import type { ClientManager } from "./client/client-manager.ts";
 import type { SubscriptionGroupManager } from "./client/subscription-group-manager.ts";
 import type { ConsumerOffsetManager } from "./offset/consumer-offset-manager.ts";
 import type { ScheduleMessageService } from "./schedule/schedule-message-service.ts";
@@ -80,6 +81,8 @@ export interface BrokerContext {
   readonly topics: TopicConfigManager;
   readonly groups: SubscriptionGroupManager;
   readonly offsets: ConsumerOffsetManager;
+  /** Takes heartbeats; the three below are its parts as everyone else may see them. */
+  readonly clients: ClientManager;
   readonly producers: ProducerManager;
   readonly consumers: ConsumerManager;
   readonly locks: RebalanceLockManager;

@@ -1,0 +1,391 @@
+import { now } from "../base/clock.ts";
+import { ConfigError, errorText } from "../base/errors.ts";
+import { createLogger, type Logger } from "../base/log.ts";
+import type { BrokerConfig } from "../config/broker-config.ts";
+import { formatAddress, hostBytes } from "../remoting/address.ts";
+import { RequestCode, ResponseCode } from "../remoting/codes.ts";
+import { createRemotingServer } from "../remoting/server.ts";
+import type { Connection, RemotingResponse, RemotingServer } from "../remoting/types.ts";
+import { createMessageStore } from "../store/message-store.ts";
+import type { MessageStore } from "../store/types.ts";
+import { type AdvertisedAddress, chooseAdvertisedAddress, isLoopback } from "./advertised-address.ts";
+import type { BrokerContext, BrokerLoad } from "./broker-context.ts";
+import { ClientManager } from "./client/client-manager.ts";
+import { SubscriptionGroupManager } from "./client/subscription-group-manager.ts";
+import { HeldPulls, LONG_POLLING_CHECK_PERIOD_MS } from "./longpolling/pull-request-hold-service.ts";
+import { addressServerUrl, NameServerList } from "./name-server-list.ts";
+import { ConsumerOffsetManager } from "./offset/consumer-offset-manager.ts";
+import { BrokerOutApi } from "./out-api.ts";
+import { PullMessageProcessor, type PullRequest } from "./processor/pull-message.ts";
+import { brokerProcessors, fastProcessors } from "./processors.ts";
+import { ScheduleMessageService } from "./schedule/schedule-message-service.ts";
+import { BrokerStats } from "./stats/broker-stats.ts";
+import { TopicConfigManager } from "./topic/topic-config-manager.ts";
+import { TransactionalMessageService } from "./transaction/transactional-message-service.ts";
+import { PERM_READ, PERM_WRITE, RETRY_GROUP_TOPIC_PREFIX, type TopicConfig } from "./types.ts";
+
+const CLOSE_GRACE_MS = 3_000;
+const UNIT_SUB_FLAG = 2;
+const FAST_PORT_DISTANCE = 2;
+
+export interface BrokerOptions {
+  logger?: Logger;
+  /** Something that must not happen did: the broker has begun to stop in order; the command waits for `stop()` and exits 70. */
+  onFatal?: (error: unknown) => void;
+}
+
+export interface Broker {
+  /** Recovers the store, listens and begins to register; resolves when requests are served. */
+  start(): Promise<void>;
+  /** Stops in order; the same promise however often it is called. */
+  stop(): Promise<void>;
+  readonly listenPort: number;
+  /** 0 when the fast port is off or was taken. */
+  readonly fastListenPort: number;
+  /** What clients are told. */
+  readonly brokerAddress: string;
+  /** Where the advertised address comes from and what speaks against it. */
+  readonly advertised: AdvertisedAddress | undefined;
+  /** Resolves at the first registration that a name server took. */
+  readonly registered: Promise<void>;
+  /** For tests and embedding. */
+  readonly context: BrokerContext;
+}
+
+/** The broker with all its parts, wired in one place. Throws ConfigError for keys this build cannot honour. */
+export function createBroker(config: BrokerConfig, options: BrokerOptions = {}): Broker {
+  refuseUnhonoured(config);
+  return new BrokerController(config, options);
+}
+
+/** A key that would change what is stored or delivered is never ignored. */
+function refuseUnhonoured(config: BrokerConfig): void {
+  if (config.enablePropertyFilter) {
+    throw new ConfigError("enablePropertyFilter=true: this build has no SQL92 filter, want false");
+  }
+  if (config.brokerRole === "SLAVE") {
+    throw new ConfigError("brokerRole=SLAVE: this build does not replicate, want ASYNC_MASTER or SYNC_MASTER");
+  }
+  if (config.brokerRole === "SYNC_MASTER" && config.inSyncReplicas > 1) {
+    throw new ConfigError(
+      `brokerRole=SYNC_MASTER with inSyncReplicas=${config.inSyncReplicas}: this build does not replicate, want inSyncReplicas=1`,
+    );
+  }
+}
+
+class BrokerController implements Broker, BrokerContext {
+  readonly logger: Logger;
+  readonly load: BrokerLoad = { waitingSends: 0 };
+  readonly stats: BrokerStats;
+  readonly topics: TopicConfigManager;
+  readonly groups: SubscriptionGroupManager;
+  readonly offsets: ConsumerOffsetManager;
+  readonly clients: ClientManager;
+  readonly schedule: ScheduleMessageService;
+  readonly transactions: TransactionalMessageService;
+  readonly holdService: HeldPulls<PullRequest>;
+  readonly store: MessageStore;
+  advertised: AdvertisedAddress | undefined;
+  brokerAddress = "";
+  haServerAddress = "";
+  storeHost: Buffer = Buffer.alloc(8);
+  startedAt = 0;
+  stopping = false;
+
+  private readonly nameServerList: NameServerList;
+  private readonly outApi: BrokerOutApi;
+  private pulls: PullMessageProcessor | undefined;
+  private server: RemotingServer | undefined;
+  private fastServer: RemotingServer | undefined;
+  private offsetTimer: ReturnType<typeof setInterval> | undefined;
+  private stopPromise: Promise<void> | undefined;
+
+  constructor(
+    readonly config: BrokerConfig,
+    private readonly options: BrokerOptions,
+  ) {
+    this.logger = options.logger ?? createLogger("broker");
+    this.stats = new BrokerStats({ brokerClusterName: config.brokerClusterName });
+    this.topics = new TopicConfigManager(config, this.logger);
+    this.groups = new SubscriptionGroupManager(config, this.logger);
+    this.offsets = new ConsumerOffsetManager(config, this.logger);
+    this.holdService = new HeldPulls<PullRequest>({
+      wake: (pull) => this.pulls?.wake(pull),
+      maxOffset: (topic, queueId) => this.store.getMaxOffsetInQueue(topic, queueId),
+      now,
+      checkPeriodMs: config.longPollingEnable ? LONG_POLLING_CHECK_PERIOD_MS : config.shortPollingTimeMills,
+    });
+    this.store = createMessageStore(
+      config,
+      {
+        onArrive: (topic, queueId, maxOffset, tagsCode) =>
+          this.holdService.notifyMessageArriving(topic, queueId, maxOffset, tagsCode),
+        onFatal: (error) => this.fatal(error),
+      },
+      this.logger,
+    );
+    this.clients = new ClientManager(this.clientRules(), this.logger);
+    this.schedule = new ScheduleMessageService(this);
+    this.transactions = new TransactionalMessageService(this);
+    this.nameServerList = this.createNameServerList();
+    this.outApi = this.createOutApi();
+    this.topics.onChange = (changed) => this.registerBroker(changed);
+  }
+
+  get producers(): ClientManager["producers"] {
+    return this.clients.producers;
+  }
+
+  get consumers(): ClientManager["consumers"] {
+    return this.clients.consumers;
+  }
+
+  get locks(): ClientManager["locks"] {
+    return this.clients.locks;
+  }
+
+  get context(): BrokerContext {
+    return this;
+  }
+
+  get listenPort(): number {
+    return this.server?.port ?? 0;
+  }
+
+  get fastListenPort(): number {
+    return this.fastServer?.port ?? 0;
+  }
+
+  get registered(): Promise<void> {
+    return this.outApi.registered;
+  }
+
+  async start(): Promise<void> {
+    this.startedAt = Date.now();
+    const port = this.config.listenPort === 0 ? freePort() : this.config.listenPort;
+    await this.advertise(port);
+    try {
+      this.topics.load();
+      this.groups.load();
+      this.offsets.load();
+      this.schedule.load();
+      await this.store.load();
+      this.offsets.clampToQueueMax((topic, queueId) => this.store.getMaxOffsetInQueue(topic, queueId));
+      await this.listen(port);
+    } catch (error) {
+      await this.abandon();
+      throw error;
+    }
+    this.startServices();
+    await this.nameServerList.start();
+    if (!this.stopping) this.outApi.start();
+  }
+
+  stop(): Promise<void> {
+    this.stopPromise ??= this.shutdown();
+    return this.stopPromise;
+  }
+
+  registerBroker(changed?: readonly TopicConfig[]): void {
+    if (this.server === undefined || this.stopping) return;
+    if (changed === undefined) this.outApi.registerAll();
+    else this.outApi.topicsChanged(changed);
+  }
+
+  nameServers(): string[] {
+    return this.nameServerList.addresses;
+  }
+
+  forgetTopic(topic: string): void {
+    this.holdService.wakeTopic(topic);
+  }
+
+  fatal(error: unknown): void {
+    if (this.stopping) return;
+    this.logger.error("broker stops: something happened that must not", {
+      error: error instanceof Error ? (error.stack ?? error.message) : errorText(error),
+    });
+    this.options.onFatal?.(error);
+    void this.stop();
+  }
+
+  private async advertise(port: number): Promise<void> {
+    const { config } = this;
+    const advertised = await chooseAdvertisedAddress(config.brokerIP1, config.bindAddress);
+    const advertisedPort = config.mqAdvertisedPort > 0 ? config.mqAdvertisedPort : port;
+    this.advertised = advertised;
+    this.brokerAddress = formatAddress(advertised.host, advertisedPort);
+    this.storeHost = hostBytes(advertised.ip, advertisedPort);
+    const haHost = config.brokerIP2 === undefined || config.brokerIP2 === "" ? advertised.host : config.brokerIP2;
+    this.haServerAddress = formatAddress(haHost, config.haListenPort > 0 ? config.haListenPort : port + 1);
+    this.logger.info(`clients will be told: ${this.brokerAddress}`, { source: advertised.reason });
+    const remote = this.nameServerList.addresses.find((address) => !isLoopback(address));
+    if (advertised.weakness !== undefined && remote !== undefined) {
+      this.logger.warn(
+        `clients on other machines cannot reach ${this.brokerAddress} (${advertised.weakness}): set brokerIP1 to an address or name they can reach`,
+        { nameServer: remote },
+      );
+    }
+  }
+
+  private async listen(port: number): Promise<void> {
+    const { config } = this;
+    this.pulls = new PullMessageProcessor(this, this.holdService);
+    const processors = brokerProcessors(this, this.pulls);
+    const hostname = config.bindAddress;
+    const shared = {
+      hostname,
+      gate: (code: number) => this.gate(code),
+      onClose: (connection: Connection) => this.clients.connectionClosed(connection),
+      onFatal: (error: unknown) => this.fatal(error),
+      idleSeconds: config.serverChannelMaxIdleTimeSeconds,
+    };
+    this.server = await createRemotingServer({ ...shared, port, processors });
+    const fastPort = port - FAST_PORT_DISTANCE;
+    if (fastPort < 1) return;
+    try {
+      this.fastServer = await createRemotingServer({
+        ...shared,
+        port: fastPort,
+        processors: fastProcessors(processors),
+      });
+    } catch (error) {
+      this.logger.warn(`fast port off: ${errorText(error)}; only clients with vipChannelEnabled=true use it`, {
+        listenPort: port,
+      });
+    }
+  }
+
+  private startServices(): void {
+    const { config } = this;
+    this.store.start();
+    this.stats.start();
+    this.clients.start();
+    this.holdService.start();
+    this.schedule.start();
+    this.transactions.start();
+    this.offsetTimer = setInterval(() => void this.offsets.persist(), config.flushConsumerOffsetInterval);
+  }
+
+  /** While the broker stops only what lets clients leave is still served. */
+  private gate(code: number): RemotingResponse | undefined {
+    if (!this.stopping || SERVED_WHILE_STOPPING.has(code)) return undefined;
+    return {
+      code: ResponseCode.SERVICE_NOT_AVAILABLE,
+      remark: `service not available now: broker ${this.config.brokerName} is shutting down`,
+    };
+  }
+
+  private async shutdown(): Promise<void> {
+    const begun = Date.now();
+    this.stopping = true;
+    this.logger.info("broker stops: new work is refused");
+    clearInterval(this.offsetTimer);
+    this.nameServerList.shutdown();
+    this.server?.stopListening();
+    this.fastServer?.stopListening();
+    const unregistered = this.outApi.shutdown();
+    this.holdService.shutdown();
+    this.clients.shutdown();
+    await attempt(this.logger, "stop transactions", () => this.transactions.shutdown());
+    await attempt(this.logger, "stop schedule", () => this.schedule.shutdown());
+    await attempt(this.logger, "stop store", () => this.store.shutdown());
+    await unregistered;
+    await Promise.all([this.server?.close(CLOSE_GRACE_MS), this.fastServer?.close(CLOSE_GRACE_MS)]);
+    await attempt(this.logger, "write configs", async () => {
+      await Promise.all([this.topics.stop(), this.groups.stop(), this.offsets.stop()]);
+    });
+    this.stats.shutdown();
+    this.logger.info("broker stopped", { ms: Date.now() - begun });
+  }
+
+  /** Undoes a start that failed. */
+  private async abandon(): Promise<void> {
+    this.stopping = true;
+    await attempt(this.logger, "stop store", () => this.store.shutdown());
+    await this.server?.close(0);
+    await this.fastServer?.close(0);
+    await this.outApi.shutdown();
+    this.stopPromise = Promise.resolve();
+  }
+
+  private clientRules(): ConstructorParameters<typeof ClientManager>[0] {
+    return {
+      expiredAfterMs: this.config.channelExpiredTimeout,
+      rejectPullConsumer: this.config.rejectPullConsumerEnable,
+      now,
+      prepareGroup: (group, unitMode, topics) => {
+        const groupConfig = this.groups.findSubscriptionGroupConfig(group);
+        if (groupConfig === undefined) return undefined;
+        this.topics.createTopicInSendMessageBackMethod(
+          RETRY_GROUP_TOPIC_PREFIX + group,
+          groupConfig.retryQueueNums,
+          PERM_READ | PERM_WRITE,
+          unitMode ? UNIT_SUB_FLAG : 0,
+          topics.some((topic) => this.topics.isOrderTopic(topic)),
+        );
+        return { notify: groupConfig.notifyConsumerIdsChangedEnable };
+      },
+      wantsNotices: (group) => this.groups.table.get(group)?.notifyConsumerIdsChangedEnable ?? true,
+    };
+  }
+
+  private createNameServerList(): NameServerList {
+    const { config } = this;
+    const domain = config.rmqAddressServerDomain;
+    const byAddressServer = config.fetchNamesrvAddrByAddressServer && domain !== "";
+    return new NameServerList({
+      namesrvAddr: config.namesrvAddr ?? "",
+      byDnsLookup: config.fetchNameSrvAddrByDnsLookup,
+      addressServerUrl: byAddressServer ? addressServerUrl(domain, config.rmqAddressServerSubGroup) : undefined,
+      logger: this.logger,
+      onChange: () => this.registerBroker(),
+    });
+  }
+
+  private createOutApi(): BrokerOutApi {
+    const { config } = this;
+    return new BrokerOutApi(
+      {
+        identity: () => ({
+          brokerName: config.brokerName,
+          brokerAddr: this.brokerAddress,
+          clusterName: config.brokerClusterName,
+          haServerAddr: this.haServerAddress,
+          brokerId: config.brokerId,
+        }),
+        periodMs: () => config.registerNameServerPeriod,
+        timeoutMs: () => config.registerBrokerTimeoutMills,
+        brokerPermission: () => config.brokerPermission,
+        topics: () => this.topics.table.values(),
+        dataVersion: () => this.topics.dataVersion,
+        nameServers: () => this.nameServerList.addresses,
+        onOrderTopics: (topics) => this.topics.updateOrderTopicConfig(topics),
+      },
+      this.logger,
+    );
+  }
+}
+
+const SERVED_WHILE_STOPPING: ReadonlySet<number> = new Set([
+  RequestCode.UNREGISTER_CLIENT,
+  RequestCode.UPDATE_CONSUMER_OFFSET,
+  RequestCode.UNLOCK_BATCH_MQ,
+]);
+
+/** One part that fails to stop must not keep the others from it. */
+async function attempt(logger: Logger, what: string, action: () => Promise<unknown> | undefined): Promise<void> {
+  try {
+    await action();
+  } catch (error) {
+    logger.error(`${what} failed`, { error: errorText(error) });
+  }
+}
+
+/** A port that is free now, for `listenPort=0`: the address must be known before anything listens. */
+function freePort(): number {
+  const probe = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+  const { port } = probe;
+  probe.stop(true);
+  return port;
+}

@@ -1,0 +1,282 @@
+import { crc32 } from "../base/crc32.ts";
+import { errorText } from "../base/errors.ts";
+import { parseFastjson, stringifyFastjson } from "../base/fastjson.ts";
+import type { Logger } from "../base/log.ts";
+import { createRemotingClient } from "../remoting/client.ts";
+import { RequestCode, ResponseCode } from "../remoting/codes.ts";
+import type { RemotingClient, RemotingCommand } from "../remoting/types.ts";
+import type { DataVersion, TopicConfig } from "./types.ts";
+
+const UNREGISTER_TIMEOUT_MS = 3_000;
+const PERIOD_MIN_MS = 10_000;
+const PERIOD_MAX_MS = 60_000;
+const RETRY_FIRST_MS = 500;
+const PERM_ALL_ACCESS = 6;
+
+/** Who this broker is to name servers. */
+export interface BrokerIdentity {
+  brokerName: string;
+  brokerAddr: string;
+  clusterName: string;
+  haServerAddr: string;
+  brokerId: number;
+}
+
+export interface RegistrationSource {
+  identity(): BrokerIdentity;
+  /** ms; clamped to 10 to 60 s. */
+  periodMs(): number;
+  timeoutMs(): number;
+  /** brokerPermission: takes bits off every topic's perm unless it is read and write. */
+  brokerPermission(): number;
+  topics(): Iterable<TopicConfig>;
+  dataVersion(): DataVersion;
+  nameServers(): string[];
+  /** Topics that the name server lists in ORDER_TOPIC_CONFIG. */
+  onOrderTopics(topics: string[]): void;
+}
+
+interface NameServer {
+  readonly address: string;
+  up: boolean | undefined;
+  /** The last registration carried or left unchanged the whole table, and the connection held since. */
+  synced: boolean;
+  sending: boolean;
+  /** Something changed while a registration was on its way. */
+  again: boolean;
+  retryMs: number;
+  retryTimer: ReturnType<typeof setTimeout> | undefined;
+}
+
+/** Registration with every name server, each on its own: one that is slow or gone delays no other [BrokerOuterAPI]. */
+export class BrokerOutApi {
+  private readonly client: RemotingClient;
+  private readonly servers = new Map<string, NameServer>();
+  private timer: ReturnType<typeof setInterval> | undefined;
+  private changed = new Map<string, TopicConfig>();
+  private flushScheduled = false;
+  private fullBody: { key: string; body: Buffer } | undefined;
+  private stopped = false;
+  private nowhere = false;
+  private markRegistered: () => void = () => {};
+  /** Resolves at the first registration that some name server took. */
+  readonly registered: Promise<void>;
+
+  constructor(
+    private readonly source: RegistrationSource,
+    private readonly logger: Logger,
+  ) {
+    this.client = createRemotingClient({ onClose: (_connection, address) => this.disconnected(address) });
+    this.registered = new Promise((resolve) => {
+      this.markRegistered = resolve;
+    });
+  }
+
+  start(): void {
+    const period = Math.min(PERIOD_MAX_MS, Math.max(PERIOD_MIN_MS, this.source.periodMs()));
+    this.timer = setInterval(() => this.registerAll(), period);
+    this.registerAll();
+  }
+
+  /** Registers the whole table with every name server. */
+  registerAll(): void {
+    if (this.stopped) return;
+    const addresses = this.source.nameServers();
+    this.tellNowhere(addresses.length === 0);
+    this.forgetOthers(addresses);
+    for (const address of addresses) void this.register(this.server(address));
+  }
+
+  /** Tells topics that changed; many changes of one turn travel together. */
+  topicsChanged(topics: readonly TopicConfig[]): void {
+    if (topics.length === 0) {
+      for (const server of this.servers.values()) server.synced = false;
+    }
+    for (const topic of topics) this.changed.set(topic.topicName, topic);
+    if (this.flushScheduled || this.stopped) return;
+    this.flushScheduled = true;
+    setImmediate(() => {
+      this.flushScheduled = false;
+      const changed = [...this.changed.values()];
+      this.changed = new Map();
+      if (this.stopped) return;
+      for (const server of this.servers.values()) void this.register(server, changed);
+    });
+  }
+
+  /** Unregisters everywhere and closes the connections. */
+  async shutdown(): Promise<void> {
+    this.stopped = true;
+    clearInterval(this.timer);
+    const { brokerName, brokerAddr, clusterName, brokerId } = this.source.identity();
+    const ext = { brokerName, brokerAddr, clusterName, brokerId };
+    const farewells = [...this.servers.values()].map(async (server) => {
+      clearTimeout(server.retryTimer);
+      if (server.up !== true) return;
+      try {
+        await this.client.invoke(server.address, { code: RequestCode.UNREGISTER_BROKER, ext }, UNREGISTER_TIMEOUT_MS);
+      } catch (error) {
+        this.logger.warn("unregister from name server failed", { nameServer: server.address, error: errorText(error) });
+      }
+    });
+    await Promise.all(farewells);
+    await this.client.close();
+  }
+
+  private server(address: string): NameServer {
+    let server = this.servers.get(address);
+    if (server === undefined) {
+      server = {
+        address,
+        up: undefined,
+        synced: false,
+        sending: false,
+        again: false,
+        retryMs: RETRY_FIRST_MS,
+        retryTimer: undefined,
+      };
+      this.servers.set(address, server);
+    }
+    return server;
+  }
+
+  private forgetOthers(addresses: string[]): void {
+    for (const [address, server] of this.servers) {
+      if (addresses.includes(address)) continue;
+      clearTimeout(server.retryTimer);
+      this.servers.delete(address);
+      this.client.closeAddress(address, "no longer in the name server list");
+    }
+  }
+
+  /** `changed` travels alone when this name server has everything else. */
+  private async register(server: NameServer, changed?: readonly TopicConfig[]): Promise<void> {
+    if (server.sending) {
+      // What is on its way may miss the change: the next one carries the whole table.
+      server.again = true;
+      if (changed !== undefined) server.synced = false;
+      return;
+    }
+    clearTimeout(server.retryTimer);
+    server.sending = true;
+    const partial = changed !== undefined && changed.length > 0 && server.synced;
+    try {
+      const body = partial ? this.encode(changed) : this.full();
+      const ext = {
+        ...this.source.identity(),
+        enableActingMaster: false,
+        compressed: false,
+        bodyCrc32: crc32(body),
+      };
+      const request = { code: RequestCode.REGISTER_BROKER, ext, body };
+      const response = await this.client.invoke(server.address, request, this.source.timeoutMs());
+      if (response.code !== ResponseCode.SUCCESS) throw new Error(`code ${response.code}: ${response.remark ?? ""}`);
+      this.succeeded(server, response);
+    } catch (error) {
+      this.failed(server, error);
+    } finally {
+      server.sending = false;
+    }
+    if (server.again && !this.stopped) {
+      server.again = false;
+      if (server.up === true) await this.register(server);
+    }
+  }
+
+  private succeeded(server: NameServer, response: RemotingCommand): void {
+    if (this.stopped) return;
+    if (server.up === false) this.logger.info("name server is back: registered", { nameServer: server.address });
+    else if (server.up === undefined) this.logger.info("registered with name server", { nameServer: server.address });
+    server.up = true;
+    server.synced = true;
+    server.retryMs = RETRY_FIRST_MS;
+    this.markRegistered();
+    const topics = orderTopics(response.body);
+    if (topics.length > 0) this.source.onOrderTopics(topics);
+  }
+
+  private failed(server: NameServer, error: unknown): void {
+    if (this.stopped) return;
+    if (server.up !== false) {
+      this.logger.error("register with name server failed: clients that ask it will not find this broker", {
+        nameServer: server.address,
+        error: errorText(error),
+      });
+    }
+    server.up = false;
+    server.synced = false;
+    this.retryLater(server);
+  }
+
+  /** A name server that loses the connection drops the broker at once: register again as soon as it can be reached. */
+  private disconnected(address: string): void {
+    const server = this.servers.get(address);
+    if (server === undefined || this.stopped) return;
+    server.synced = false;
+    if (server.sending) return;
+    if (server.up === true) {
+      this.logger.warn("name server closed the connection", { nameServer: address });
+      server.up = false;
+    }
+    this.retryLater(server);
+  }
+
+  private retryLater(server: NameServer): void {
+    clearTimeout(server.retryTimer);
+    server.retryTimer = setTimeout(() => {
+      if (this.servers.get(server.address) === server) void this.register(server);
+    }, server.retryMs);
+    server.retryMs = Math.min(server.retryMs * 2, PERIOD_MIN_MS);
+  }
+
+  private tellNowhere(nowhere: boolean): void {
+    if (nowhere) this.logger.error("no name server is known: nobody finds this broker; set namesrvAddr");
+    else if (this.nowhere) this.logger.info("name servers are known again");
+    this.nowhere = nowhere;
+  }
+
+  /** The whole table as a body; encoded once per change of topics or permission. */
+  private full(): Buffer {
+    const { stateVersion, timestamp, counter } = this.source.dataVersion();
+    const key = `${stateVersion} ${timestamp} ${counter} ${this.source.brokerPermission()}`;
+    if (this.fullBody?.key !== key) this.fullBody = { key, body: this.encode(this.source.topics()) };
+    return this.fullBody.body;
+  }
+
+  /** RegisterBrokerBody. */
+  private encode(topics: Iterable<TopicConfig>): Buffer {
+    const permission = this.source.brokerPermission();
+    const topicConfigTable = new Map<string, TopicConfig>();
+    for (const topic of topics) {
+      const perm = (permission & PERM_ALL_ACCESS) === PERM_ALL_ACCESS ? topic.perm : topic.perm & permission;
+      topicConfigTable.set(topic.topicName, perm === topic.perm ? topic : { ...topic, perm });
+    }
+    const dataVersion = this.source.dataVersion();
+    return Buffer.from(
+      stringifyFastjson({
+        filterServerList: [],
+        topicConfigSerializeWrapper: {
+          dataVersion,
+          mappingDataVersion: { counter: 0, stateVersion: 0, timestamp: dataVersion.timestamp },
+          topicConfigTable,
+          topicQueueMappingDetailMap: {},
+          topicQueueMappingInfoMap: {},
+        },
+      }),
+      "utf8",
+    );
+  }
+}
+
+/** Keys of the KVTable that a registration answers with; anything else counts as none. */
+function orderTopics(body: Buffer | undefined): string[] {
+  if (body === undefined || body.length === 0) return [];
+  try {
+    const parsed = parseFastjson(body);
+    const table = typeof parsed === "object" && parsed !== null && "table" in parsed ? parsed.table : undefined;
+    if (table instanceof Map) return [...table.keys()].map(String);
+    return typeof table === "object" && table !== null ? Object.keys(table) : [];
+  } catch {
+    return [];
+  }
+}
