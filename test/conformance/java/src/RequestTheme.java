@@ -37,8 +37,10 @@ final class RequestTheme implements Theme {
         asker.fetchPublishMessageQueues(topic);
         asker.getDefaultMQProducerImpl().getMqClientFactory().updateTopicRouteInfoFromNameServer(topic);
         asker.getDefaultMQProducerImpl().getMqClientFactory().sendHeartbeatToAllBrokerWithLock();
-        Message answer = asker.request(new Message(topic, "ping".getBytes(StandardCharsets.UTF_8)), 40_000);
-        context.equal("request", "re: ping", new String(answer.getBody(), StandardCharsets.UTF_8));
+        if (Shim.WAITS_FOR_REPLIES) {
+            Message answer = asker.request(new Message(topic, "ping".getBytes(StandardCharsets.UTF_8)), 40_000);
+            context.equal("request", "re: ping", new String(answer.getBody(), StandardCharsets.UTF_8));
+        }
         CompletableFuture<String> later = new CompletableFuture<>();
         asker.request(new Message(topic, "async".getBytes(StandardCharsets.UTF_8)), new RequestCallback() {
             @Override

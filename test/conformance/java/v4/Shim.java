@@ -8,6 +8,9 @@ import org.apache.rocketmq.tools.admin.DefaultMQAdminExt;
 
 /** What the 4.x clients name differently. */
 final class Shim {
+    /** A blocking request waits for its reply. */
+    static final boolean WAITS_FOR_REPLIES = true;
+
     private Shim() { }
 
     static void broadcast(DefaultMQPushConsumer consumer) {

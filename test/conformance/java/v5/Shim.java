@@ -8,6 +8,9 @@ import org.apache.rocketmq.tools.admin.DefaultMQAdminExt;
 
 /** What the 5.x clients name differently. */
 final class Shim {
+    /** A blocking request of 5.3.3 gives up as soon as its message is stored. */
+    static final boolean WAITS_FOR_REPLIES = false;
+
     private Shim() { }
 
     static void broadcast(DefaultMQPushConsumer consumer) {
