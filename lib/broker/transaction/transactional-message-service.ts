@@ -2,7 +2,7 @@ import type { MessageInner } from "../../message/message-inner.ts";
 import { PropertyName } from "../../message/properties.ts";
 import { TRANSACTION_TYPE_MASK } from "../../message/sys-flag.ts";
 import type { BrokerContext } from "../broker-context.ts";
-import { changeProperties, propertiesOf } from "../stored-message.ts";
+import { changeProperties, copyOf, propertiesOf, type StoredMessage } from "../stored-message.ts";
 import { TRANS_HALF_TOPIC } from "../types.ts";
 import { HalfQueueCheck } from "./half-queue-check.ts";
 import { OpBatch } from "./op-batch.ts";
@@ -71,6 +71,14 @@ export class TransactionalMessageService {
     }
     this.#settled.set(`${queueId}:${halfOffset}`, end);
     return true;
+  }
+
+  /** Puts a message that was given up back among the half messages, unchecked; returns why that failed. */
+  resume(message: StoredMessage): string | undefined {
+    if (message.properties[PropertyName.REAL_TOPIC] === undefined) return "it is no half message";
+    const properties = { ...message.properties, [PropertyName.TRANSACTION_CHECK_TIMES]: "0" };
+    const result = this.#context.store.append(copyOf(message, properties, { topic: TRANS_HALF_TOPIC, queueId: 0 }));
+    return result.status === "PUT_OK" ? undefined : `${result.status} ${result.reason}`;
   }
 
   /** Runs one round over all queues of the half topic, unless one is running; resolves at its end. */
