@@ -78,7 +78,9 @@ function decodeJson(buffer: Buffer, start: number, end: number): RemotingCommand
       throw new FrameError("decode JSON header", { cause: error });
     }
   }
-  if (typeof header !== "object" || header === null) throw new FrameError("JSON header is no object, want one");
+  if (typeof header !== "object" || header === null || Array.isArray(header) || header instanceof Map) {
+    throw new FrameError("JSON header is no object, want one");
+  }
   const fields = header as Record<string, unknown>;
   return {
     code: wholeNumber(fields.code, 0),
@@ -189,15 +191,23 @@ function encodeJson(target: Buffer, at: number, head: FrameHead): number {
     for (const name in head.ext) {
       const value = head.ext[name];
       if (value === undefined) continue;
-      const quoted = typeof value === "string" ? JSON.stringify(value) : `"${value}"`;
-      entries += `${entries === "" ? "" : ","}${JSON.stringify(name)}:${quoted}`;
+      const quoted = typeof value === "string" ? quote(value) : `"${value}"`;
+      entries += `${entries === "" ? "" : ","}${quote(name)}:${quoted}`;
     }
     if (entries !== "") text += `,"extFields":{${entries}}`;
   }
   text += `,"flag":${head.flag},"language":"${LANGUAGES[OWN_LANGUAGE]}","opaque":${head.opaque}`;
-  if (head.remark !== undefined) text += `,"remark":${JSON.stringify(head.remark)}`;
+  if (head.remark !== undefined) text += `,"remark":${quote(head.remark)}`;
   text += `,"serializeTypeCurrentRPC":"JSON","version":${PROTOCOL_VERSION}}`;
   return at + target.utf8Write(text, at);
+}
+
+/** Characters that fastjson and JSON.stringify write in different ways. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
+const WRITTEN_DIFFERENTLY = /[\x0b\x0e\x0f\x1a-\x1f\x7f\u2028\u2029]/;
+
+function quote(text: string): string {
+  return WRITTEN_DIFFERENTLY.test(text) ? stringifyFastjson(text) : JSON.stringify(text);
 }
 
 function encodeBinary(target: Buffer, at: number, head: FrameHead): number {

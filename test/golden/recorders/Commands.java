@@ -1,4 +1,4 @@
-// Prints test/golden/frames.json: java -cp '<RocketMQ 5.3.3 lib>/*' Frames.java
+// Prints test/golden/commands.json: java -cp '<RocketMQ 5.3.3 lib>/*' Commands.java
 import org.apache.rocketmq.remoting.protocol.*;
 import org.apache.rocketmq.remoting.protocol.header.*;
 import org.apache.rocketmq.remoting.protocol.route.*;
@@ -6,7 +6,7 @@ import java.util.*;
 import java.nio.*;
 import java.lang.reflect.*;
 
-public class Frames {
+public class Commands {
   static StringBuilder out = new StringBuilder("{\n  \"provenance\": \"RemotingCommand#encode of org.apache.rocketmq:rocketmq-remoting:5.3.3, recorded 2026-11-23 on the JDK named in java\",\n  \"java\": \"" + System.getProperty("java.version") + "\",\n  \"frames\": [\n");
   static boolean first = true;
   static String hex(byte[] b) { StringBuilder s = new StringBuilder(); for (byte x : b) s.append(String.format("%02x", x)); return s.toString(); }
