@@ -16,6 +16,7 @@ const SYMBOLS = {
   mlock: { args: [FFIType.u64, FFIType.u64], returns: FFIType.i32 },
   munlock: { args: [FFIType.u64, FFIType.u64], returns: FFIType.i32 },
   posix_fallocate: { args: [FFIType.i32, FFIType.u64, FFIType.u64], returns: FFIType.i32 },
+  fallocate: { args: [FFIType.i32, FFIType.i32, FFIType.u64, FFIType.u64], returns: FFIType.i32 },
   sync_file_range: { args: [FFIType.i32, FFIType.u64, FFIType.u64, FFIType.u32], returns: FFIType.i32 },
   fcntl: { args: [FFIType.i32, FFIType.i32, FFIType.ptr], returns: FFIType.i32 },
   flock: { args: [FFIType.i32, FFIType.i32], returns: FFIType.i32 },

@@ -96,6 +96,8 @@ export class CommitLog {
   private position = 0;
   private transientBuffer: TransientBuffer | undefined;
   private touchAt = 0;
+  /** The current file was found at start: its blocks may be missing (the JVM leaves files sparse). */
+  private blocksUnknown = false;
   private createFailedUntil = 0;
   private createFailure = "";
 
@@ -107,7 +109,7 @@ export class CommitLog {
     const fileSize = config.mappedFileSizeCommitLog;
     this.files = new MappedFileQueue(options.directories, fileSize, {
       allocate: "whole",
-      allocateExisting: "none",
+      allocateExisting: "ahead",
       sizeKey: "mappedFileSizeCommitLog",
       logger: options.logger,
     });
@@ -170,6 +172,7 @@ export class CommitLog {
     const { current } = this;
     if (current === undefined) return;
     assert(offset === current.fileFromOffset + current.wrotePosition, "the log ends where recovery says");
+    this.blocksUnknown = true;
     this.use(current);
   }
 
@@ -177,7 +180,8 @@ export class CommitLog {
   start(): void {
     this.allocator.start();
     if (this.current === undefined) this.use(this.createNext());
-    this.touch();
+    else if (!this.reserveBlocks()) this.logger?.error(`the store takes no writes: ${this.result.reason}`);
+    if (!this.blocksUnknown) this.touch();
   }
 
   /** Appends one message and dispatches it in the same turn where it may be read at once. The result is reused. */
@@ -359,6 +363,7 @@ export class CommitLog {
 
   /** Rolls to the next file when `bytes` and the end-of-file blank do not fit; false with `result` set when there is none. */
   private makeRoom(bytes: number): boolean {
+    if (this.blocksUnknown && !this.reserveBlocks()) return false;
     if (this.current !== undefined && this.position + bytes + BLANK_BYTES <= this.files.fileSize) return true;
     let next: MappedFile;
     try {
@@ -369,6 +374,18 @@ export class CommitLog {
     }
     if (this.current !== undefined) this.endCurrent();
     this.use(next);
+    return true;
+  }
+
+  /** A touched page without a block on a full disk would kill the process: have them all before the first append. */
+  private reserveBlocks(): boolean {
+    try {
+      this.current?.reserve(this.files.fileSize, this.files.fileSize);
+    } catch (error) {
+      this.fail("CREATE_MAPPED_FILE_FAILED", errorText(error));
+      return false;
+    }
+    this.blocksUnknown = false;
     return true;
   }
 

@@ -1,7 +1,7 @@
 import { closeSync, constants, fdatasync, fstatSync, fsyncSync, openSync, unlinkSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { assert } from "../../base/assert.ts";
-import { isResident, type Mapping, mapFile, unmap } from "../../os/mmap.ts";
+import { adviseRandom, isResident, type Mapping, mapFile, unmap, willNeed } from "../../os/mmap.ts";
 import { AllocationError, preallocate } from "../../os/preallocate.ts";
 
 const EMPTY = Buffer.alloc(0);
@@ -134,9 +134,19 @@ export class MappedFile {
     if (this.references === 0) this.unmapNow();
   }
 
+  /** Faults are to bring in single pages: for files touched here and there (consume queue, index). */
+  adviseRandom(): void {
+    if (this.mapping !== undefined) adviseRandom(this.mapping);
+  }
+
   /** Whether the pages of [start, end) are in memory. */
   resident(start: number, end: number): boolean {
     return this.mapping === undefined || isResident(this.mapping, start, end);
+  }
+
+  /** Starts reading [start, end) ahead without waiting for it. */
+  readAhead(start: number, end: number): void {
+    if (this.mapping !== undefined && end > start) willNeed(this.mapping, start, end);
   }
 
   /**

@@ -1,0 +1,232 @@
+import { errorText } from "../../base/errors.ts";
+import type { Logger } from "../../base/log.ts";
+import type { StoreConfig } from "../store-config.ts";
+import type { PutMessageStatus } from "../types.ts";
+import type { CommitLog } from "./commit-log.ts";
+
+const PAGE_BYTES = 4096;
+/** Senders that wait for one flush; more would only time out. */
+const WAITERS_MAX = 200_000;
+
+export interface FlushListener {
+  /** Everything up to `log.flushedWhere` is on the disk; `storeTimestamp` is that of its newest record. */
+  onFlushed(storeTimestamp: number): void;
+  /** Memory of the transient store went to the files: more is readable. */
+  onCommitted(): void;
+  /** A write or flush failed: what is on the disk is unknown from here on. */
+  onFatal(error: Error): void;
+}
+
+/**
+ * Brings the log to the disk [CommitLog.DefaultFlushManager]. ASYNC_FLUSH by the clock, SYNC_FLUSH in rounds: one fdatasync is in
+ * flight, everyone who waited when it began is answered together, those who came meanwhile share the next. After a failure
+ * nothing is flushed or answered well any more: the kernel may have dropped what it could not write.
+ */
+export class FlushService {
+  /** Set by the first failure. */
+  failure: Error | undefined;
+
+  private readonly log: CommitLog;
+  private readonly config: StoreConfig;
+  private readonly listener: FlushListener;
+  private readonly logger: Logger | undefined;
+
+  /** Waiters in order of arrival: three columns and where the first is. */
+  private ends: number[] = [];
+  private deadlines: number[] = [];
+  private dones: ((status: PutMessageStatus) => void)[] = [];
+  private head = 0;
+
+  private flushing: Promise<void> | undefined;
+  private roundScheduled = false;
+  private timeoutTimer: ReturnType<typeof setTimeout> | undefined;
+  private flushTimer: ReturnType<typeof setTimeout> | undefined;
+  private commitTimer: ReturnType<typeof setTimeout> | undefined;
+  private lastThoroughFlush = 0;
+  private lastThoroughCommit = 0;
+  private running = false;
+
+  constructor(log: CommitLog, config: StoreConfig, listener: FlushListener, logger?: Logger) {
+    this.log = log;
+    this.config = config;
+    this.listener = listener;
+    this.logger = logger;
+  }
+
+  start(): void {
+    this.running = true;
+    this.lastThoroughFlush = this.lastThoroughCommit = Date.now();
+    this.scheduleFlush();
+    if (this.log.transient !== undefined) this.scheduleCommit();
+  }
+
+  get waiting(): number {
+    return this.dones.length - this.head;
+  }
+
+  /** Calls `done` once when everything below `physicalEnd` is on the disk, after `syncFlushTimeout` without that, or on a failure. */
+  wait(physicalEnd: number, done: (status: PutMessageStatus) => void): void {
+    const atOnce = this.answerNow(physicalEnd);
+    if (atOnce !== undefined) {
+      done(atOnce);
+      return;
+    }
+    this.ends.push(physicalEnd);
+    this.deadlines.push(Date.now() + this.config.syncFlushTimeout);
+    this.dones.push(done);
+    this.armTimeout();
+    this.wake();
+  }
+
+  private answerNow(physicalEnd: number): PutMessageStatus | undefined {
+    if (this.failure !== undefined) return "SERVICE_NOT_AVAILABLE";
+    if (physicalEnd <= this.log.flushedWhere) return "PUT_OK";
+    return this.waiting >= WAITERS_MAX ? "FLUSH_DISK_TIMEOUT" : undefined;
+  }
+
+  /** Has a flush begin when this turn's work is done: all messages of the turn share it. */
+  wake(): void {
+    if (this.roundScheduled || this.flushing !== undefined || this.failure !== undefined) return;
+    this.roundScheduled = true;
+    setImmediate(() => {
+      this.roundScheduled = false;
+      void this.flush().catch(() => {});
+    });
+  }
+
+  /** Flushes everything committed so far; a call during a flush waits for the next one. Rejects once a flush has failed. */
+  async flush(): Promise<void> {
+    while (this.flushing !== undefined) await this.flushing;
+    if (this.failure !== undefined) throw this.failure;
+    this.flushing = this.flushOnce().finally(() => {
+      this.flushing = undefined;
+    });
+    await this.flushing;
+    if (this.waiting > 0) this.wake();
+  }
+
+  private async flushOnce(): Promise<void> {
+    const { log } = this;
+    const target = log.committedWhere;
+    // With the transient store the newest record may not be in a file yet: its time is then not claimed.
+    const stamp = target === log.maxOffset ? log.lastStoreTimestamp : 0;
+    try {
+      if (target > log.flushedWhere) {
+        for (const file of log.files.files.slice()) if (file.flushedPosition < file.wrotePosition) await file.flush();
+        await log.syncNames();
+      }
+    } catch (error) {
+      this.fail(error);
+      throw this.failure;
+    }
+    if (target > log.flushedWhere) log.flushedWhere = target;
+    this.listener.onFlushed(stamp);
+    this.answer("PUT_OK", log.flushedWhere);
+  }
+
+  private fail(error: unknown): void {
+    if (this.failure !== undefined) return;
+    this.failure = new Error(`cannot flush the commit log: ${errorText(error)}`, { cause: error });
+    this.logger?.error(`${this.failure.message}; the store takes no more writes`);
+    this.answer("SERVICE_NOT_AVAILABLE", Number.POSITIVE_INFINITY);
+    this.listener.onFatal(this.failure);
+  }
+
+  /** Answers the waiters at the head that want no more than `end`. */
+  private answer(status: PutMessageStatus, end: number): void {
+    while (this.head < this.dones.length && this.ends[this.head]! <= end) this.pop(status);
+    this.compact();
+  }
+
+  private pop(status: PutMessageStatus): void {
+    const done = this.dones[this.head]!;
+    this.head++;
+    try {
+      done(status);
+    } catch (error) {
+      // One sender's answer must not keep the others waiting.
+      this.logger?.error("answering a sender after the flush failed", { error: errorText(error) });
+    }
+  }
+
+  private compact(): void {
+    if (this.head < this.dones.length && this.head < 4096) return;
+    this.ends = this.ends.slice(this.head);
+    this.deadlines = this.deadlines.slice(this.head);
+    this.dones = this.dones.slice(this.head);
+    this.head = 0;
+  }
+
+  /** One timer for the waiter at the head: all wait equally long, so that deadlines are in order. */
+  private armTimeout(): void {
+    if (this.timeoutTimer !== undefined || this.waiting === 0) return;
+    const delay = Math.max(1, this.deadlines[this.head]! - Date.now());
+    this.timeoutTimer = setTimeout(() => {
+      this.timeoutTimer = undefined;
+      const time = Date.now();
+      while (this.waiting > 0 && this.deadlines[this.head]! <= time) this.pop("FLUSH_DISK_TIMEOUT");
+      this.compact();
+      this.armTimeout();
+    }, delay);
+  }
+
+  /** Told after each append with ASYNC_FLUSH: wakes the flush where the clock is not to be waited for (`flushCommitLogTimed=false`). */
+  appended(): void {
+    if (this.config.flushCommitLogTimed || !this.running) return;
+    if (this.dirtyBytes >= this.config.flushCommitLogLeastPages * PAGE_BYTES) this.wake();
+  }
+
+  private get dirtyBytes(): number {
+    return this.log.committedWhere - this.log.flushedWhere;
+  }
+
+  private scheduleFlush(): void {
+    if (!this.running) return;
+    this.flushTimer = setTimeout(() => void this.timedFlush(), this.config.flushIntervalCommitLog);
+  }
+
+  private async timedFlush(): Promise<void> {
+    const thorough = Date.now() >= this.lastThoroughFlush + this.config.flushCommitLogThoroughInterval;
+    const least = thorough ? 1 : this.config.flushCommitLogLeastPages * PAGE_BYTES;
+    if (thorough) this.lastThoroughFlush = Date.now();
+    try {
+      if (this.dirtyBytes >= Math.max(1, least)) await this.flush();
+    } catch {
+      return;
+    }
+    this.scheduleFlush();
+  }
+
+  private scheduleCommit(): void {
+    if (!this.running) return;
+    this.commitTimer = setTimeout(() => void this.timedCommit(), this.config.commitIntervalCommitLog);
+  }
+
+  private async timedCommit(): Promise<void> {
+    const thorough = Date.now() >= this.lastThoroughCommit + this.config.commitCommitLogThoroughInterval;
+    if (thorough) this.lastThoroughCommit = Date.now();
+    try {
+      await this.log.transient?.commit(thorough ? 0 : this.config.commitCommitLogLeastPages);
+      this.listener.onCommitted();
+    } catch (error) {
+      this.fail(error);
+      return;
+    }
+    this.scheduleCommit();
+  }
+
+  /** Ends the clocks, commits and flushes everything, answers who still waits. Rejects when that fails. */
+  async stop(): Promise<void> {
+    this.running = false;
+    clearTimeout(this.flushTimer);
+    clearTimeout(this.commitTimer);
+    try {
+      await this.log.transient?.commit(0);
+      this.log.transient?.commitNow();
+      await this.flush();
+    } finally {
+      clearTimeout(this.timeoutTimer);
+      this.answer("FLUSH_DISK_TIMEOUT", Number.POSITIVE_INFINITY);
+    }
+  }
+}

@@ -1,0 +1,92 @@
+import type { Logger } from "../base/log.ts";
+import type { CommitLog } from "./commitlog/commit-log.ts";
+import type { CommitLogFollower } from "./commitlog/dispatch-request.ts";
+import { RecordDispatcher } from "./record-dispatcher.ts";
+
+/** Records looked at between two looks at the clock. */
+const RECORDS_PER_LOOK = 32;
+/** The loop is held this long at most, then others run. */
+const SLICE_MS = 1;
+
+/**
+ * Dispatches records that were not dispatched in the turn of their append: those that may be read only after a flush or commit,
+ * and what a full consume queue held back [DefaultMessageStore.ReputMessageService].
+ */
+export class Reput {
+  private readonly log: CommitLog;
+  private readonly follower: CommitLogFollower;
+  private readonly dispatcher: RecordDispatcher;
+  private readonly onFatal: (error: Error) => void;
+  private readonly logger: Logger | undefined;
+  private scheduled = false;
+  private stopped = false;
+
+  constructor(log: CommitLog, follower: CommitLogFollower, onFatal: (error: Error) => void, logger?: Logger) {
+    this.log = log;
+    this.follower = follower;
+    this.dispatcher = new RecordDispatcher(log);
+    this.onFatal = onFatal;
+    this.logger = logger;
+  }
+
+  /** Bytes appended and not dispatched. */
+  get behindBytes(): number {
+    return this.log.maxOffset - this.log.dispatchedOffset;
+  }
+
+  /** Dispatches what may be read: one slice now, the rest in later turns. */
+  wake(): void {
+    if (this.scheduled || this.stopped) return;
+    if (this.slice()) return;
+    this.scheduled = true;
+    setImmediate(() => {
+      this.scheduled = false;
+      this.wake();
+    });
+  }
+
+  /** Dispatches everything that may be read, slice by slice. */
+  async drain(): Promise<void> {
+    while (!this.stopped && !this.slice()) await new Promise((resolve) => setImmediate(resolve));
+  }
+
+  stop(): void {
+    this.stopped = true;
+  }
+
+  /** One slice; true when nothing is left that may be read. */
+  private slice(): boolean {
+    const until = performance.now() + SLICE_MS;
+    for (;;) {
+      for (let i = 0; i < RECORDS_PER_LOOK; i++) {
+        if (this.log.dispatchedOffset >= this.log.readableEnd) return true;
+        if (!this.one()) return true;
+      }
+      if (performance.now() >= until) return this.log.dispatchedOffset >= this.log.readableEnd;
+    }
+  }
+
+  private one(): boolean {
+    const { log, dispatcher } = this;
+    const offset = log.dispatchedOffset;
+    const file = log.files.findByOffset(offset);
+    if (file === undefined) return this.fail(`no file holds offset ${offset}`);
+    const state = dispatcher.record.read(file.buffer, offset - file.fileFromOffset, file.wrotePosition, offset);
+    if (state === "illegal") return this.fail(`record at ${offset}: ${dispatcher.record.reason}`);
+    if (state === "blank") {
+      log.dispatchedOffset = file.fileFromOffset + file.fileSize;
+      return true;
+    }
+    this.follower.dispatch(dispatcher.toRequest());
+    log.dispatchedOffset = offset + dispatcher.record.size;
+    return true;
+  }
+
+  private fail(reason: string): false {
+    this.stopped = true;
+    const error = new Error(`cannot dispatch: ${reason}`);
+    this.logger?.error(error.message);
+    this.onFatal(error);
+    return false;
+  }
+}
