@@ -10,6 +10,7 @@ const MAP_ANONYMOUS = 0x20;
 /** mmap returns (void*)-1 on failure; no user address comes near it. */
 const ADDRESS_MAX = 2 ** 48;
 
+const MADV_RANDOM = 1;
 const MADV_WILLNEED = 3;
 const MADV_DONTNEED = 4;
 const MADV_POPULATE_WRITE = 23;
@@ -63,6 +64,11 @@ export function populateWrite(address: number, length: number): number {
 export function willNeed(mapping: Mapping, start: number, end: number): void {
   const from = start - (start % PAGE_BYTES);
   libc().madvise(mapping.address + from, Math.min(end, mapping.length) - from, MADV_WILLNEED);
+}
+
+/** Faults bring in single pages: without it the first touch of a sparse file makes zeros for the whole read-ahead window (1.4 ms at 8 MiB). */
+export function adviseRandom(mapping: Mapping): void {
+  libc().madvise(mapping.address, mapping.length, MADV_RANDOM);
 }
 
 /** Gives the pages of anonymous memory back; they read as zeros afterwards. */

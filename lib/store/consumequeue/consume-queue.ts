@@ -193,6 +193,7 @@ export class ConsumeQueue {
     const file = MappedFile.open(this.#path(number), this.fileBytes, { create, allocate: "ahead" });
     const written = Math.min(this.fileBytes, (this.maxIndex - number * this.perFile) * CQ_UNIT_BYTES);
     file.wrotePosition = Math.max(0, written);
+    file.adviseRandom();
     file.releaseDescriptor();
     this.#surroundings.opened(this);
     return file;
