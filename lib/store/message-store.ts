@@ -1,0 +1,358 @@
+import { join } from "node:path";
+import { MqError } from "../base/errors.ts";
+import { createLogger, type Logger } from "../base/log.ts";
+import type { MessageInner } from "../message/message-inner.ts";
+import { isConsumable } from "../message/sys-flag.ts";
+import { Checkpoint } from "./checkpoint.ts";
+import { CommitLog } from "./commitlog/commit-log.ts";
+import type { CommitLogFollower, DispatchRequest } from "./commitlog/dispatch-request.ts";
+import { FlushService } from "./commitlog/flush-service.ts";
+import { ConsumeQueueStore } from "./consumequeue/consume-queue-store.ts";
+import { FlushConsumeQueueService } from "./consumequeue/flush-consume-queue-service.ts";
+import { readLogRecord } from "./read-record.ts";
+import { recoverCommitLog } from "./recover.ts";
+import { Reput } from "./reput.ts";
+import type { StoreConfig } from "./store-config.ts";
+import { StoreLock } from "./store-lock.ts";
+import type { AppendResult, PutMessageStatus, StoredRecord, StoreListeners } from "./types.ts";
+
+/** Several commit-log directories are joined by it [MessageStoreConfig#MULTI_PATH_SPLITTER]. */
+const MULTI_PATH_SPLITTER = ",";
+/** The checkpoint is written this often when it changed. */
+const CHECKPOINT_MS = 1000;
+
+type Phase = "new" | "loading" | "loaded" | "running" | "stopping" | "closed";
+
+export interface MessageStoreOptions {
+  /** Entry file of the helper Worker (`Bun.main` of the broker command), which branches on `workerData.role`; undefined = no helper. */
+  workerEntry?: string | undefined;
+  /** Host that records and offsetMsgIds name: 4 or 16 address bytes and the port as int32. */
+  storeHost?: Buffer | undefined;
+}
+
+/**
+ * Log, queues, index and what runs beside them, opened, run and closed together [DefaultMessageStore]. Everything that changes
+ * the log runs on the event loop without an await in between.
+ */
+class LogStore implements CommitLogFollower {
+  readonly log: CommitLog;
+  readonly queues: ConsumeQueueStore;
+  readonly storeHost: Buffer;
+  private readonly config: StoreConfig;
+  private readonly logger: Logger;
+  private readonly listeners: StoreListeners;
+  private readonly flushService: FlushService;
+  private readonly queueFlush: FlushConsumeQueueService;
+  private readonly reput: Reput;
+  private readonly refused: AppendResult;
+  private phase: Phase = "new";
+  /** What stopped the store for good: a failed write or flush, or records that cannot be dispatched. */
+  private failure: Error | undefined;
+  private lock: StoreLock | undefined;
+  private checkpoint: Checkpoint | undefined;
+  private checkpointTimer: ReturnType<typeof setInterval> | undefined;
+
+  constructor(config: StoreConfig, listeners: StoreListeners, logger: Logger, options: MessageStoreOptions) {
+    this.config = config;
+    this.listeners = listeners;
+    this.logger = logger;
+    this.storeHost = options.storeHost ?? Buffer.from([127, 0, 0, 1, 0, 0, 0x2a, 0x9f]);
+    const { workerEntry } = options;
+    const directories = commitLogDirectories(config);
+    this.log = new CommitLog({ config, directories, follower: this, workerEntry, logger });
+    this.queues = new ConsumeQueueStore(config, this.log, logger);
+    this.queueFlush = new FlushConsumeQueueService(config, this.queues, (stamp) => this.onQueuesFlushed(stamp));
+    const onFatal = (error: Error) => this.fail(error);
+    this.reput = new Reput(this.log, this, onFatal, logger);
+    this.flushService = new FlushService(
+      this.log,
+      config,
+      { onFlushed: (stamp) => this.onFlushed(stamp), onCommitted: () => this.reput.wake(), onFatal },
+      logger,
+    );
+    this.refused = {
+      status: "SERVICE_NOT_AVAILABLE",
+      reason: "",
+      physicalOffset: 0,
+      physicalEnd: 0,
+      queueOffset: 0,
+      storeTimestamp: 0,
+      count: 0,
+    };
+  }
+
+  async load(): Promise<void> {
+    const begun = performance.now();
+    this.phase = "loading";
+    const lock = StoreLock.acquire(this.config.storePathRootDir);
+    this.lock = lock;
+    let changed = false;
+    try {
+      this.checkpoint = Checkpoint.open(join(this.config.storePathRootDir, "checkpoint"));
+      this.log.files.load();
+      this.queues.load();
+      changed = true;
+      lock.createAbort();
+      await this.recover(lock.clean, this.checkpoint);
+    } catch (error) {
+      if (!changed && lock.clean) lock.removeAbort();
+      await this.log.close();
+      lock.release();
+      this.phase = "closed";
+      throw error;
+    }
+    this.phase = "loaded";
+    const { minOffset, maxOffset } = this.log;
+    const ms = Math.round(performance.now() - begun);
+    this.logger.info("store opened", { path: this.config.storePathRootDir, minOffset, maxOffset, ms });
+  }
+
+  private async recover(clean: boolean, checkpoint: Checkpoint): Promise<void> {
+    const { log, queues, config, logger } = this;
+    if (log.files.files.length === 0) {
+      if (queues.queueCount > 0) logger.warn("the commit log is empty; dropping the consume queues");
+      queues.destroyAll();
+      return;
+    }
+    const queuesEnd = queues.recover(clean);
+    const end = await recoverCommitLog({
+      log,
+      config,
+      clean,
+      minTimestamp: checkpoint.minTimestamp,
+      indexMsgTimestamp: checkpoint.indexMsgTimestamp,
+      queuesEnd,
+      onStart: (offset) => {
+        if (!clean) queues.truncateDirty(offset);
+      },
+      dispatch: (request) => this.dispatch(request),
+      logger,
+    });
+    queues.truncateDirty(end);
+    queues.correctMinOffset(log.minOffset);
+    checkpoint.confirmPhyOffset = end;
+  }
+
+  start(): void {
+    this.log.start();
+    this.phase = "running";
+    this.flushService.start();
+    this.queueFlush.start();
+    this.checkpointTimer = setInterval(() => this.writeCheckpoint(), CHECKPOINT_MS);
+    this.reput.wake();
+  }
+
+  private writeCheckpoint(): void {
+    this.checkpoint
+      ?.flush()
+      .catch((error) => this.logger.error("cannot write the checkpoint", { error: String(error) }));
+  }
+
+  private onFlushed(storeTimestamp: number): void {
+    const { checkpoint } = this;
+    if (checkpoint !== undefined && storeTimestamp > checkpoint.physicMsgTimestamp) {
+      checkpoint.physicMsgTimestamp = storeTimestamp;
+    }
+    // With SYNC_FLUSH what was flushed becomes readable: consumers see it before its senders are answered.
+    if (this.log.dispatchedOffset < this.log.readableEnd) this.reput.wake();
+  }
+
+  private onQueuesFlushed(storeTimestamp: number): void {
+    if (this.checkpoint === undefined || storeTimestamp <= this.checkpoint.logicsMsgTimestamp) return;
+    this.checkpoint.logicsMsgTimestamp = storeTimestamp;
+  }
+
+  private fail(error: Error): void {
+    if (this.failure !== undefined) return;
+    this.failure = error;
+    this.listeners.onFatal?.(error);
+  }
+
+  nextQueueOffset(topic: string, queueId: number): number {
+    return this.queues.nextOffset(topic, queueId);
+  }
+
+  increaseQueueOffset(topic: string, queueId: number, by: number): void {
+    this.queues.increase(topic, queueId, by);
+  }
+
+  /** The one order in which a record becomes visible: queue, index, then who waits for it. */
+  dispatch(request: DispatchRequest): void {
+    if (!isConsumable(request.sysFlag)) return;
+    const { topic, queueId, queueOffset, tagsCode, storeTimestamp } = request;
+    this.queues.put(topic, queueId, queueOffset, request.physicalOffset, request.size, tagsCode, storeTimestamp);
+    if (this.phase === "running") this.listeners.onArrive?.(topic, queueId, queueOffset + 1, tagsCode, storeTimestamp);
+  }
+
+  append(message: MessageInner): AppendResult {
+    const refusal = this.writeRefusal;
+    if (refusal !== undefined) return this.refuse(refusal);
+    const result = this.log.append(message);
+    this.afterAppend(result);
+    return result;
+  }
+
+  appendBatch(message: MessageInner, onItem: (physicalOffset: number) => void): AppendResult {
+    const refusal = this.writeRefusal;
+    if (refusal !== undefined) return this.refuse(refusal);
+    const result = this.log.appendBatch(message, onItem);
+    this.afterAppend(result);
+    return result;
+  }
+
+  private refuse(reason: string): AppendResult {
+    this.refused.reason = reason;
+    return this.refused;
+  }
+
+  private afterAppend(result: AppendResult): void {
+    if (result.status !== "PUT_OK") return;
+    const { log } = this;
+    if (log.dispatchedOffset < result.physicalEnd && log.dispatchedOffset < log.readableEnd) this.reput.wake();
+    this.flushService.appended();
+  }
+
+  get writeRefusal(): string | undefined {
+    if (this.phase !== "running") return `the store is ${PHASE_TEXT[this.phase]}`;
+    if (this.failure !== undefined) return `the store takes no more writes: ${this.failure.message}`;
+    if (this.config.brokerRole === "SLAVE") return "this broker is a slave (brokerRole=SLAVE)";
+    return this.queues.refusal;
+  }
+
+  awaitDurable(physicalEnd: number, wait: boolean, done: (status: PutMessageStatus) => void): void {
+    const { config, listeners } = this;
+    if (this.failure !== undefined) {
+      done("SERVICE_NOT_AVAILABLE");
+      return;
+    }
+    const { awaitReplication } = listeners;
+    if (config.flushDiskType === "ASYNC_FLUSH") {
+      if (wait && awaitReplication !== undefined) awaitReplication(physicalEnd, done);
+      else done("PUT_OK");
+      return;
+    }
+    if (!wait) {
+      this.flushService.wake();
+      done("PUT_OK");
+      return;
+    }
+    if (awaitReplication === undefined) this.flushService.wait(physicalEnd, done);
+    else this.awaitBoth(physicalEnd, awaitReplication, done);
+  }
+
+  /** Flush and slave are waited for together; a failure of the slave hides one of the flush [CommitLog#handleDiskFlushAndHA]. */
+  private awaitBoth(
+    physicalEnd: number,
+    awaitReplication: NonNullable<StoreListeners["awaitReplication"]>,
+    done: (status: PutMessageStatus) => void,
+  ): void {
+    let flushed: PutMessageStatus | undefined;
+    let replicated: PutMessageStatus | undefined;
+    const settle = (): void => {
+      if (flushed === undefined || replicated === undefined) return;
+      done(replicated === "PUT_OK" ? flushed : replicated);
+    };
+    this.flushService.wait(physicalEnd, (status) => {
+      flushed = status;
+      settle();
+    });
+    awaitReplication(physicalEnd, (status) => {
+      replicated = status;
+      settle();
+    });
+  }
+
+  putMessage(message: MessageInner): Promise<AppendResult> {
+    const result = { ...this.append(message) };
+    if (result.status !== "PUT_OK") return Promise.resolve(result);
+    return new Promise((resolve) => {
+      this.awaitDurable(result.physicalEnd, message.waitStoreMsgOk, (status) => resolve({ ...result, status }));
+    });
+  }
+
+  readRecord(physicalOffset: number): Promise<StoredRecord | undefined> {
+    return readLogRecord(this.log, physicalOffset);
+  }
+
+  get minPhyOffset(): number {
+    return this.log.minOffset;
+  }
+
+  get maxPhyOffset(): number {
+    return this.log.maxOffset;
+  }
+
+  get flushedWhere(): number {
+    return this.log.flushedWhere;
+  }
+
+  get dispatchBehindBytes(): number {
+    return this.reput.behindBytes;
+  }
+
+  async shutdown(): Promise<void> {
+    if (this.phase === "closed" || this.phase === "new" || this.phase === "stopping") return;
+    this.phase = "stopping";
+    this.queueFlush.stop();
+    clearInterval(this.checkpointTimer);
+    let complete = this.failure === undefined;
+    const step = async (what: string, run: () => Promise<void>): Promise<void> => {
+      try {
+        await run();
+      } catch (error) {
+        complete = false;
+        this.logger.error(`closing the store: cannot ${what}`, { error: String(error) });
+      }
+    };
+    await step("flush the commit log", () => this.flushService.stop());
+    await step("dispatch what is left", () => this.reput.drain());
+    this.reput.stop();
+    complete &&= this.dispatchBehindBytes === 0 && this.queues.deferredCount === 0;
+    await step("flush the consume queues", () => this.queues.shutdown());
+    if (complete) this.onQueuesFlushed(this.queues.flushedTimestamp);
+    await step("write the checkpoint", async () => this.checkpoint?.flush());
+    await step("close the commit log", () => this.log.close());
+    this.checkpoint?.close();
+    this.finish(complete);
+  }
+
+  /** `abort` goes only when the next start may trust every file as it is. */
+  private finish(complete: boolean): void {
+    if (complete) this.lock?.removeAbort();
+    else this.logger.warn("the store was not closed in order; the next start checks it");
+    this.lock?.release();
+    this.phase = "closed";
+  }
+}
+
+const PHASE_TEXT: Record<Phase, string> = {
+  new: "not open",
+  loading: "recovering",
+  loaded: "not started",
+  running: "running",
+  stopping: "shutting down",
+  closed: "closed",
+};
+
+function commitLogDirectories(config: StoreConfig): string[] {
+  const given = (config.storePathCommitLog ?? "")
+    .split(MULTI_PATH_SPLITTER)
+    .map((path) => path.trim())
+    .filter((path) => path !== "");
+  return given.length > 0 ? given : [join(config.storePathRootDir, "commitlog")];
+}
+
+/** The store of one broker. `load`, then `start`; `shutdown` in any case. */
+export function createMessageStore(
+  config: StoreConfig,
+  listeners: StoreListeners,
+  logger: Logger = createLogger("store"),
+  options: MessageStoreOptions = {},
+): LogStore {
+  if (config.mappedFileSizeCommitLog < 4096) {
+    throw new MqError(
+      `cannot open the store: mappedFileSizeCommitLog=${config.mappedFileSizeCommitLog}, wanted 4096 at least`,
+    );
+  }
+  return new LogStore(config, listeners, logger, options);
+}
