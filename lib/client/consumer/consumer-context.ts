@@ -68,6 +68,8 @@ export interface ConsumerContext {
   /** Queues owned now, by `messageQueueKey`. */
   readonly processQueues: Map<string, ProcessQueue>;
   readonly orderly: boolean;
+  /** Pulls go as LITE_PULL_MESSAGE with the subscription in them. */
+  readonly litePull: boolean;
   /** No pulls while set: an offset reset is under way, or the user paused. */
   paused: boolean;
   /** Nothing is pulled, consumed or retried any more. */

@@ -15,6 +15,7 @@ import { type MessageQueue, messageQueueKey, messageQueueText } from "../message
 const PULL_COMMIT_OFFSET = 1;
 const PULL_SUSPEND = 2;
 const PULL_SUBSCRIPTION = 4;
+const PULL_LITE = 16;
 
 export type PullStatus = "FOUND" | "NO_NEW_MSG" | "NO_MATCHED_MSG" | "OFFSET_ILLEGAL";
 
@@ -46,6 +47,8 @@ export interface PullOptions {
   commitOffset: number;
   /** Sends the subscription along: the group need not be known to the broker by a heartbeat. */
   withSubscription: boolean;
+  /** As a lite pull consumer [LITE_PULL_MESSAGE]. */
+  lite: boolean;
 }
 
 /** [PullAPIWrapper] Pulls, remembers which member of a broker to ask next, decodes and filters. */
@@ -81,7 +84,8 @@ export class PullApi {
       sysFlag:
         (commit ? PULL_COMMIT_OFFSET : 0) |
         (options.suspendMs > 0 ? PULL_SUSPEND : 0) |
-        (options.withSubscription ? PULL_SUBSCRIPTION : 0),
+        (options.withSubscription ? PULL_SUBSCRIPTION : 0) |
+        (options.lite ? PULL_LITE : 0),
       commitOffset: Math.max(0, options.commitOffset),
       suspendTimeoutMillis: options.suspendMs,
       subscription: options.withSubscription ? subscription.subString : undefined,
@@ -91,7 +95,7 @@ export class PullApi {
     };
     const response = await this.#instance.remoting.invoke(
       address,
-      { code: RequestCode.PULL_MESSAGE, ext },
+      { code: options.lite ? RequestCode.LITE_PULL_MESSAGE : RequestCode.PULL_MESSAGE, ext },
       options.timeoutMs,
     );
     const status = STATUS_BY_CODE.get(response.code);

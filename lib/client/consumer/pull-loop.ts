@@ -116,7 +116,8 @@ export class PullLoop {
       suspendMs: BROKER_SUSPEND_MAX_MS,
       timeoutMs: CONSUMER_TIMEOUT_WHEN_SUSPEND_MS,
       commitOffset: commits ? offsets.memory(queue) : 0,
-      withSubscription: options.postSubscriptionWhenPull,
+      withSubscription: this.#context.litePull || options.postSubscriptionWhenPull,
+      lite: this.#context.litePull,
     });
     if (processQueue.dropped || this.#context.stopped) return END;
     if (result.status === "OFFSET_ILLEGAL") return this.#offsetMoved(processQueue, result);

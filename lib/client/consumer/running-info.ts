@@ -1,4 +1,5 @@
 import { JavaDouble, stringifyFastjson } from "../../base/fastjson.ts";
+import type { ConsumeType } from "../../protocol/body/heartbeat-data.ts";
 import { PROTOCOL_VERSION } from "../../remoting/codes.ts";
 import type { ConsumerContext } from "./consumer-context.ts";
 import type { ProcessQueue } from "./process-queue.ts";
@@ -6,7 +7,7 @@ import type { ProcessQueue } from "./process-queue.ts";
 const MIB = 1024 * 1024;
 
 /** JSON of [ConsumerRunningInfo], what mqadmin's consumerStatus shows of a client. */
-export function encodeRunningInfo(context: ConsumerContext, startTimestamp: number): string {
+export function encodeRunningInfo(context: ConsumerContext, consumeType: ConsumeType, startTimestamp: number): string {
   const { instance, options, subscriptions, processQueues, orderly } = context;
   return stringifyFastjson({
     jstack: undefined,
@@ -19,7 +20,7 @@ export function encodeRunningInfo(context: ConsumerContext, startTimestamp: numb
     ),
     properties: {
       PROP_NAMESERVER_ADDR: instance.options.namesrvAddr,
-      PROP_CONSUME_TYPE: "CONSUME_PASSIVELY",
+      PROP_CONSUME_TYPE: consumeType,
       PROP_CLIENT_VERSION: PROTOCOL_VERSION === 479 ? "V5_3_3" : String(PROTOCOL_VERSION),
       PROP_CONSUMER_START_TIMESTAMP: String(startTimestamp),
       PROP_THREADPOOL_CORE_SIZE: String(options.consumeThreadMax),

@@ -95,7 +95,8 @@ export function prepareBatch(messages: readonly Message[], options: OutgoingOpti
     sysFlag: 0,
     flag: 0,
     batch: true,
-    properties: encodeProperties({ [PropertyName.WAIT]: wait, [PropertyName.UNIQ_KEY]: createUniqId() }),
+    // No UNIQ_KEY here, unlike Java's: a Java broker appends these properties to every message, where it would hide their own.
+    properties: encodeProperties({ [PropertyName.WAIT]: wait }),
     reconsumeTimes: 0,
     maxReconsumeTimes: undefined,
   };
