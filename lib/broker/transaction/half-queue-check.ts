@@ -29,6 +29,8 @@ interface Waiting {
   /** ms after birth before the first check; undefined = transactionTimeOut. */
   immunityMs: number | undefined;
   group: string;
+  /** TRAN_PREPARED_QUEUE_OFFSET. */
+  origin: number | undefined;
   earlier: number[];
 }
 
@@ -60,6 +62,10 @@ export class HalfQueueCheck {
   readonly #places = new Map<number, number>();
   /** Offsets that op records name and the scan has not reached. */
   readonly #doneAhead = new Set<number>();
+  /** Earlier place that a Java broker's copy names → that copy. */
+  readonly #origins = new Map<number, number>();
+  /** Answers to messages below the first scan's begin, for such copies above it; undefined after the first scan. */
+  #doneBefore: Set<number> | undefined = new Set();
   /** Op records still needed: own offset and the highest half offset named. */
   #opRecords: { offset: number; halfMax: number }[] = [];
   #scanOffset = -1;
@@ -139,8 +145,10 @@ export class HalfQueueCheck {
       while (this.#opOffset < opMax && this.#doneAhead.size < DONE_AHEAD_MAX && !stopping()) await this.#readOp();
       const before = this.#scanOffset;
       while (this.#scanOffset < halfMax && this.#waiting.size < WAITING_MAX && !stopping()) await this.#readHalf();
-      if (stopping() || this.#opOffset >= opMax || this.#scanOffset === before) return;
+      if (stopping()) return;
+      if (this.#opOffset >= opMax || this.#scanOffset === before) break;
     }
+    this.#doneBefore = undefined;
   }
 
   async #readOp(): Promise<void> {
@@ -169,7 +177,10 @@ export class HalfQueueCheck {
 
   /** An op record names a half message that was scanned already, or one that a Java broker has copied. */
   #answered(half: number): void {
+    const copy = this.#origins.get(half);
     if (this.#waiting.has(half)) this.#forget(half);
+    else if (copy !== undefined) this.#done(copy);
+    else if (this.#doneBefore !== undefined && this.#doneBefore.size < DONE_AHEAD_MAX) this.#doneBefore.add(half);
   }
 
   async #readHalf(): Promise<void> {
@@ -185,7 +196,7 @@ export class HalfQueueCheck {
     const { properties } = message;
     const origin = wholeNumber(properties[PropertyName.TRAN_PREPARED_QUEUE_OFFSET]);
     // A Java broker copies a message in its immunity time and lets the answer to the original stand for the copy.
-    if (origin !== undefined && origin !== offset && this.#doneAhead.delete(origin)) {
+    if (origin !== undefined && this.#doneBefore?.delete(origin) === true) {
       this.#batch.add(this.queueId, offset);
       return;
     }
@@ -197,9 +208,12 @@ export class HalfQueueCheck {
       checkTimes: wholeNumber(properties[PropertyName.TRANSACTION_CHECK_TIMES]) ?? 0,
       immunityMs: immunity === undefined ? undefined : immunity * 1000,
       group: properties[PropertyName.PGROUP] ?? "",
+      origin,
       earlier: origin === undefined ? [] : [origin],
     });
-    if (origin !== undefined) this.#places.set(origin, offset);
+    if (origin === undefined) return;
+    this.#origins.set(origin, offset);
+    this.#places.set(origin, offset);
   }
 
   /** The message at a queue offset; undefined when there is none to be had. `advance` gets the offset after it. */
@@ -288,6 +302,7 @@ export class HalfQueueCheck {
     this.#done(offset);
     const earlier = [...waiting.earlier, offset].slice(-EARLIER_MAX);
     for (const one of earlier) this.#places.set(one, place.queueOffset);
+    if (waiting.origin !== undefined) this.#origins.set(waiting.origin, place.queueOffset);
     const { physicalOffset, storeTimestamp, queueOffset } = place;
     this.#waiting.set(queueOffset, { ...waiting, physicalOffset, storeTimestamp, checkTimes, earlier });
     return { ...message, properties, physicalOffset, storeTimestamp, queueOffset };
@@ -342,6 +357,7 @@ export class HalfQueueCheck {
     if (waiting === undefined) return;
     this.#waiting.delete(offset);
     for (const one of waiting.earlier) this.#places.delete(one);
+    if (waiting.origin !== undefined) this.#origins.delete(waiting.origin);
   }
 
   #commitOffsets(): void {
