@@ -58,7 +58,10 @@ export class SocketConnection implements Connection {
   lastWriteTime = this.lastReadTime;
   #closed = false;
   #gone = false;
+  /** Too much is unsent: no frame is served. */
   #paused = false;
+  /** The socket is not read, and frames may wait in the cutter. */
+  #stopped = false;
   #pauseTold = false;
   #closeReason: string | undefined;
   readonly #socket: Socket<SocketConnection | undefined>;
@@ -77,7 +80,7 @@ export class SocketConnection implements Connection {
     this.#output = new Output(socket, this);
     this.#sink = (buffer, start, end) => {
       owner.frame(this, buffer, start, end);
-      return !this.#closed;
+      return !this.#closed && !this.#paused;
     };
   }
 
@@ -180,7 +183,28 @@ export class SocketConnection implements Connection {
 
   drained(): void {
     this.#output.drain();
-    if (this.#closed && this.#output.pendingBytes === 0) this.#socket.end();
+    if (this.#closed) {
+      if (this.#output.pendingBytes === 0) this.#socket.end();
+    } else if (this.#stopped && !this.#paused) {
+      this.#goOn();
+    }
+  }
+
+  /** The peer reads again: serves the requests that had already arrived, then reads on. */
+  #goOn(): void {
+    beginTurn();
+    beginOutputTurn();
+    try {
+      if (this.#cutter.continue(this.#sink)) {
+        this.#stopped = false;
+        this.#socket.resume();
+      }
+    } catch (error) {
+      this.#broken(error);
+    } finally {
+      endOutputTurn();
+      endTurn();
+    }
   }
 
   /** The socket is closed. */
@@ -210,6 +234,7 @@ export class SocketConnection implements Connection {
       queueMicrotask(() => this.terminate("error: peer does not read"));
     } else if (pendingBytes > PENDING_BYTES_PAUSE && !this.#paused) {
       this.#paused = true;
+      this.#stopped = true;
       this.#socket.pause();
       if (this.#pauseTold) return;
       this.#pauseTold = true;
@@ -219,7 +244,6 @@ export class SocketConnection implements Connection {
       });
     } else if (pendingBytes <= PENDING_BYTES_RESUME && this.#paused) {
       this.#paused = false;
-      this.#socket.resume();
     }
   }
 

@@ -16,52 +16,76 @@ export const FRAME_BYTES_MAX = 16 * 1024 * 1024;
 /** First allocation for a frame that arrives in parts: a peer's claimed length is believed only as its bytes come in. */
 const GATHER_BYTES_MIN = 64 * 1024;
 
-/** Takes one whole frame: `buffer[start,end)` with its length field. Returns false to stop cutting (the connection was closed). */
+/** Takes one whole frame: `buffer[start,end)` with its length field. Returns false to have no more for now. */
 export type FrameSink = (buffer: Buffer, start: number, end: number) => boolean;
 
 /** Cuts frames out of the chunks of one connection. A frame inside one chunk is handed on in place; one in parts is gathered first. */
 export class FrameCutter {
   #gathered: Buffer | undefined;
   #gatheredBytes = 0;
+  /** Chunks that are not cut to their end, the first one from `#uncutAt` on: more than one only while the sink says stop. */
+  readonly #uncut: Buffer[] = [];
+  #uncutAt = 0;
 
   /** Bytes held of a frame that has not fully arrived. */
   get heldBytes(): number {
     return this.#gatheredBytes;
   }
 
-  /** Hands every frame that `chunk` completes to `sink`. Throws FrameError where the bytes are none. */
+  /** Hands every frame that `chunk` completes to `sink`, until that says stop. Throws FrameError where the bytes are none. */
   push(chunk: Buffer, sink: FrameSink): void {
-    let at = 0;
-    if (this.#gathered !== undefined) {
-      at = this.#complete(chunk, sink);
-      if (at < 0) return;
+    this.#uncut.push(chunk);
+    if (this.#uncut.length === 1) this.continue(sink);
+  }
+
+  /** Goes on where `sink` said stop. Returns false when it said so again. */
+  continue(sink: FrameSink): boolean {
+    for (;;) {
+      const chunk = this.#uncut[0];
+      if (chunk === undefined) return true;
+      if (!this.#cut(chunk, sink)) return false;
+      this.#uncut.shift();
+      this.#uncutAt = 0;
     }
+  }
+
+  /** True when the whole chunk is done. */
+  #cut(chunk: Buffer, sink: FrameSink): boolean {
     const end = chunk.length;
+    let at = this.#uncutAt;
+    if (this.#gathered !== undefined) {
+      at = this.#complete(chunk, at);
+      if (at < 0) return true;
+      this.#uncutAt = at;
+      const frame = this.#gathered;
+      this.#gathered = undefined;
+      this.#gatheredBytes = 0;
+      if (!sink(frame, 0, frame.readInt32BE(0) + 4)) return false;
+    }
     while (end - at >= 4) {
       const frameEnd = at + frameBytes(chunk, at);
       if (frameEnd > end) break;
-      if (!sink(chunk, at, frameEnd)) return;
+      const start = at;
       at = frameEnd;
+      this.#uncutAt = at;
+      if (!sink(chunk, start, frameEnd)) return false;
     }
     if (at < end) this.#gather(chunk, at, end);
+    return true;
   }
 
-  /** Adds to the held frame what belongs to it. Returns the offset in `chunk` behind it, -1 when nothing is left to cut. */
-  #complete(chunk: Buffer, sink: FrameSink): number {
-    let at = 0;
+  /** Adds to the held frame what belongs to it. Returns the offset in `chunk` behind it, -1 when it is still not whole. */
+  #complete(chunk: Buffer, from: number): number {
+    let at = from;
     if (this.#gatheredBytes < 4) {
-      at = Math.min(4 - this.#gatheredBytes, chunk.length);
-      this.#gather(chunk, 0, at);
+      at = Math.min(from + 4 - this.#gatheredBytes, chunk.length);
+      this.#gather(chunk, from, at);
       if (this.#gatheredBytes < 4) return -1;
     }
     const wanted = frameBytes(this.#gathered!, 0);
     const end = Math.min(at + wanted - this.#gatheredBytes, chunk.length);
     this.#gather(chunk, at, end, wanted);
-    if (this.#gatheredBytes < wanted) return -1;
-    const frame = this.#gathered!;
-    this.#gathered = undefined;
-    this.#gatheredBytes = 0;
-    return sink(frame, 0, wanted) ? end : -1;
+    return this.#gatheredBytes < wanted ? -1 : end;
   }
 
   #gather(chunk: Buffer, start: number, end: number, wanted?: number): void {
