@@ -178,6 +178,16 @@ export class RecordView {
     return crc32(this.buffer, this.start, at) === expected;
   }
 
+  /**
+   * Whether topic or properties end in a zero byte: the body's CRC does not cover them, and a record whose last page was never
+   * written looks like that. No client writes such a topic or property.
+   */
+  get tornTail(): boolean {
+    const { buffer, topicStart, topicEnd, propertiesStart, propertiesEnd } = this;
+    if (topicEnd > topicStart && buffer[topicEnd - 1] === 0) return true;
+    return propertiesEnd > propertiesStart && buffer[propertiesEnd - 1] === 0;
+  }
+
   get topic(): string {
     return this.buffer.toString("utf8", this.topicStart, this.topicEnd);
   }

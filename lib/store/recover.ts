@@ -148,6 +148,7 @@ class Scan {
       return true;
     }
     if (state === "illegal") return this.end(record.reason);
+    if (record.tornTail) return this.end("topic or properties end in zeros");
     if (!this.intact()) return this.end(`body CRC is not ${record.bodyCRC}`);
     this.options.dispatch(this.dispatcher.toRequest());
     log.lastStoreTimestamp = record.storeTimestamp;
