@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { MqError } from "../base/errors.ts";
 import { createLogger, type Logger } from "../base/log.ts";
+import { IndexService } from "../index/index-service.ts";
 import type { MessageInner } from "../message/message-inner.ts";
 import { isConsumable } from "../message/sys-flag.ts";
 import { Checkpoint } from "./checkpoint.ts";
@@ -9,6 +10,7 @@ import type { CommitLogFollower, DispatchRequest } from "./commitlog/dispatch-re
 import { FlushService } from "./commitlog/flush-service.ts";
 import { ConsumeQueueStore } from "./consumequeue/consume-queue-store.ts";
 import { FlushConsumeQueueService } from "./consumequeue/flush-consume-queue-service.ts";
+import { type QueryMessageResult, queryMessage } from "./query-message.ts";
 import { readLogRecord } from "./read-record.ts";
 import { recoverCommitLog } from "./recover.ts";
 import { Reput } from "./reput.ts";
@@ -37,6 +39,8 @@ export interface MessageStoreOptions {
 class LogStore implements CommitLogFollower {
   readonly log: CommitLog;
   readonly queues: ConsumeQueueStore;
+  /** Absent with messageIndexEnable=false. */
+  readonly index: IndexService | undefined;
   readonly storeHost: Buffer;
   private readonly config: StoreConfig;
   private readonly logger: Logger;
@@ -61,7 +65,8 @@ class LogStore implements CommitLogFollower {
     const directories = commitLogDirectories(config);
     this.log = new CommitLog({ config, directories, follower: this, workerEntry, logger });
     this.queues = new ConsumeQueueStore(config, this.log, logger);
-    this.queueFlush = new FlushConsumeQueueService(config, this.queues, (stamp) => this.onQueuesFlushed(stamp));
+    this.index = config.messageIndexEnable ? new IndexService(config, logger) : undefined;
+    this.queueFlush = new FlushConsumeQueueService(config, this.queues, (stamp) => void this.onQueuesFlushed(stamp));
     const onFatal = (error: Error) => this.fail(error);
     this.reput = new Reput(this.log, this, onFatal, logger);
     this.flushService = new FlushService(
@@ -91,6 +96,7 @@ class LogStore implements CommitLogFollower {
       this.checkpoint = Checkpoint.open(join(this.config.storePathRootDir, "checkpoint"));
       this.log.files.load();
       this.queues.load();
+      this.index?.load(lock.clean, this.checkpoint.indexMsgTimestamp);
       changed = true;
       lock.createAbort();
       await this.recover(lock.clean, this.checkpoint);
@@ -108,10 +114,11 @@ class LogStore implements CommitLogFollower {
   }
 
   private async recover(clean: boolean, checkpoint: Checkpoint): Promise<void> {
-    const { log, queues, config, logger } = this;
+    const { log, queues, index, config, logger } = this;
     if (log.files.files.length === 0) {
-      if (queues.queueCount > 0) logger.warn("the commit log is empty; dropping the consume queues");
+      if (queues.queueCount > 0) logger.warn("the commit log is empty; dropping consume queues and index");
       queues.destroyAll();
+      index?.destroy();
       return;
     }
     const queuesEnd = queues.recover(clean);
@@ -123,7 +130,9 @@ class LogStore implements CommitLogFollower {
       indexMsgTimestamp: checkpoint.indexMsgTimestamp,
       queuesEnd,
       onStart: (offset) => {
-        if (!clean) queues.truncateDirty(offset);
+        if (clean) return;
+        queues.truncateDirty(offset);
+        index?.recover(offset);
       },
       dispatch: (request) => this.dispatch(request),
       logger,
@@ -157,9 +166,23 @@ class LogStore implements CommitLogFollower {
     if (this.log.dispatchedOffset < this.log.readableEnd) this.reput.wake();
   }
 
-  private onQueuesFlushed(storeTimestamp: number): void {
-    if (this.checkpoint === undefined || storeTimestamp <= this.checkpoint.logicsMsgTimestamp) return;
-    this.checkpoint.logicsMsgTimestamp = storeTimestamp;
+  /** The stamp from which a recovery dispatches again moves only when queues and index both are on the disk up to it. */
+  private async onQueuesFlushed(storeTimestamp: number): Promise<void> {
+    const { checkpoint, index } = this;
+    if (checkpoint === undefined) return;
+    try {
+      await index?.flush();
+    } catch {
+      // The index has logged it; the stamps stay where they are.
+      return;
+    }
+    this.stamp(checkpoint, storeTimestamp);
+  }
+
+  private stamp(checkpoint: Checkpoint, logicsMsgTimestamp: number): void {
+    if (logicsMsgTimestamp > checkpoint.logicsMsgTimestamp) checkpoint.logicsMsgTimestamp = logicsMsgTimestamp;
+    const indexed = this.index?.flushedTimestamp ?? 0;
+    if (indexed > checkpoint.indexMsgTimestamp) checkpoint.indexMsgTimestamp = indexed;
   }
 
   private fail(error: Error): void {
@@ -178,10 +201,14 @@ class LogStore implements CommitLogFollower {
 
   /** The one order in which a record becomes visible: queue, index, then who waits for it. */
   dispatch(request: DispatchRequest): void {
-    if (!isConsumable(request.sysFlag)) return;
     const { topic, queueId, queueOffset, tagsCode, storeTimestamp } = request;
-    this.queues.put(topic, queueId, queueOffset, request.physicalOffset, request.size, tagsCode, storeTimestamp);
-    if (this.phase === "running") this.listeners.onArrive?.(topic, queueId, queueOffset + 1, tagsCode, storeTimestamp);
+    const consumable = isConsumable(request.sysFlag);
+    if (consumable) {
+      this.queues.put(topic, queueId, queueOffset, request.physicalOffset, request.size, tagsCode, storeTimestamp);
+    }
+    this.index?.buildIndex(request);
+    if (consumable && this.phase === "running")
+      this.listeners.onArrive?.(topic, queueId, queueOffset + 1, tagsCode, storeTimestamp);
   }
 
   append(message: MessageInner): AppendResult {
@@ -274,6 +301,10 @@ class LogStore implements CommitLogFollower {
     return readLogRecord(this.log, physicalOffset);
   }
 
+  queryMessage(topic: string, key: string, maxNum: number, begin: number, end: number): Promise<QueryMessageResult> {
+    return queryMessage(this.log, this.index, topic, key, maxNum, begin, end);
+  }
+
   get minPhyOffset(): number {
     return this.log.minOffset;
   }
@@ -309,7 +340,9 @@ class LogStore implements CommitLogFollower {
     this.reput.stop();
     complete &&= this.dispatchBehindBytes === 0 && this.queues.deferredCount === 0;
     await step("flush the consume queues", () => this.queues.shutdown());
-    if (complete) this.onQueuesFlushed(this.queues.flushedTimestamp);
+    await step("flush the index", async () => this.index?.flush());
+    if (complete && this.checkpoint !== undefined) this.stamp(this.checkpoint, this.queues.flushedTimestamp);
+    await step("close the index", async () => this.index?.shutdown());
     await step("write the checkpoint", async () => this.checkpoint?.flush());
     await step("close the commit log", () => this.log.close());
     this.checkpoint?.close();
