@@ -30,6 +30,8 @@ const FAST_PORT_DISTANCE = 2;
 
 export interface BrokerOptions {
   logger?: Logger;
+  /** Entry file of the helper Worker (`Bun.main` of the command); without it files are prepared on the event loop. */
+  workerEntry?: string;
   /** Something that must not happen did: the broker has begun to stop in order; the command waits for `stop()` and exits 70. */
   onFatal?: (error: unknown) => void;
 }
@@ -84,7 +86,8 @@ class BrokerController implements Broker, BrokerContext {
   readonly schedule: ScheduleMessageService;
   readonly transactions: TransactionalMessageService;
   readonly holdService: HeldPulls<PullRequest>;
-  readonly store: MessageStore;
+  /** Made by `start`, when the address that records carry is known. */
+  store!: MessageStore;
   advertised: AdvertisedAddress | undefined;
   brokerAddress = "";
   haServerAddress = "";
@@ -115,15 +118,6 @@ class BrokerController implements Broker, BrokerContext {
       now,
       checkPeriodMs: config.longPollingEnable ? LONG_POLLING_CHECK_PERIOD_MS : config.shortPollingTimeMills,
     });
-    this.store = createMessageStore(
-      config,
-      {
-        onArrive: (topic, queueId, maxOffset, tagsCode) =>
-          this.holdService.notifyMessageArriving(topic, queueId, maxOffset, tagsCode),
-        onFatal: (error) => this.fatal(error),
-      },
-      this.logger,
-    );
     this.clients = new ClientManager(this.clientRules(), this.logger);
     this.schedule = new ScheduleMessageService(this);
     this.transactions = new TransactionalMessageService(this);
@@ -164,6 +158,7 @@ class BrokerController implements Broker, BrokerContext {
     this.startedAt = Date.now();
     const port = this.config.listenPort === 0 ? freePort() : this.config.listenPort;
     await this.advertise(port);
+    this.store = this.createStore();
     try {
       this.topics.load();
       this.groups.load();
@@ -217,7 +212,8 @@ class BrokerController implements Broker, BrokerContext {
     this.brokerAddress = formatAddress(advertised.host, advertisedPort);
     this.storeHost = hostBytes(advertised.ip, advertisedPort);
     const haHost = config.brokerIP2 === undefined || config.brokerIP2 === "" ? advertised.host : config.brokerIP2;
-    this.haServerAddress = formatAddress(haHost, config.haListenPort > 0 ? config.haListenPort : port + 1);
+    const haPort = config.haListenPort > 0 ? config.haListenPort : port + 1;
+    this.haServerAddress = formatAddress(haHost, config.mqAdvertisedHaPort > 0 ? config.mqAdvertisedHaPort : haPort);
     this.logger.info(`clients will be told: ${this.brokerAddress}`, { source: advertised.reason });
     const remote = this.nameServerList.addresses.find((address) => !isLoopback(address));
     if (advertised.weakness !== undefined && remote !== undefined) {
@@ -328,6 +324,19 @@ class BrokerController implements Broker, BrokerContext {
       },
       wantsNotices: (group) => this.groups.table.get(group)?.notifyConsumerIdsChangedEnable ?? true,
     };
+  }
+
+  private createStore(): MessageStore {
+    return createMessageStore(
+      this.config,
+      {
+        onArrive: (topic, queueId, maxOffset, tagsCode) =>
+          this.holdService.notifyMessageArriving(topic, queueId, maxOffset, tagsCode),
+        onFatal: (error) => this.fatal(error),
+      },
+      this.logger,
+      { storeHost: this.storeHost, workerEntry: this.options.workerEntry },
+    );
   }
 
   private createNameServerList(): NameServerList {

@@ -1,11 +1,19 @@
 import { RequestCode } from "../remoting/codes.ts";
 import type { ProcessorEntry, ProcessorTable } from "../remoting/types.ts";
 import type { BrokerContext } from "./broker-context.ts";
+import { adminClientRelayProcessors } from "./processor/admin-client-relay.ts";
+import { adminConnectionProcessors } from "./processor/admin-connection.ts";
+import { adminConsumeStatsProcessors } from "./processor/admin-consume-stats.ts";
+import { adminGroupProcessors } from "./processor/admin-group.ts";
+import { adminOffsetProcessors } from "./processor/admin-offset.ts";
+import { adminRuntimeProcessors } from "./processor/admin-runtime.ts";
+import { adminTopicProcessors } from "./processor/admin-topic.ts";
 import { clientManageProcessors } from "./processor/client-manage.ts";
 import { consumerManageProcessors } from "./processor/consumer-manage.ts";
 import { endTransactionProcessors } from "./processor/end-transaction.ts";
 import { lockBatchProcessors } from "./processor/lock-batch.ts";
 import { type PullMessageProcessor, pullMessageProcessors } from "./processor/pull-message.ts";
+import { queryMessageProcessors } from "./processor/query-message.ts";
 import { replyMessageProcessors } from "./processor/reply-message.ts";
 import { sendMessageProcessors } from "./processor/send-message.ts";
 import { sendMessageBackProcessors } from "./processor/send-message-back.ts";
@@ -22,6 +30,14 @@ export function brokerProcessors(context: BrokerContext, pulls: PullMessageProce
     lockBatchProcessors(context),
     sendMessageBackProcessors(context),
     endTransactionProcessors(context),
+    queryMessageProcessors(context),
+    adminTopicProcessors(context),
+    adminGroupProcessors(context),
+    adminOffsetProcessors(context),
+    adminConsumeStatsProcessors(context),
+    adminConnectionProcessors(context),
+    adminClientRelayProcessors(context),
+    adminRuntimeProcessors(context),
   ];
   for (const [code, entry] of parts.flat()) {
     if (table.has(code)) throw new Error(`request code ${code} has two processors`);

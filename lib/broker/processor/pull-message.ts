@@ -214,10 +214,10 @@ export class PullMessageProcessor {
     context.stats.incBrokerGetNums(pull.topic, result.messageCount);
     writePullHeader(connection, pull.serializeType, pull.opaque, this.response, bytes);
     if (context.config.transferMsgByHeap) {
-      const copy = Buffer.allocUnsafe(bytes);
-      let at = 0;
-      for (const range of ranges) at += range.buffer.copy(copy, at, range.start, range.end);
-      connection.writeRegion(copy, 0, at, noop);
+      const start = connection.reserve(bytes);
+      let at = start;
+      for (const range of ranges) at += range.buffer.copy(connection.out, at, range.start, range.end);
+      connection.commit(at - start);
       result.release();
       return;
     }
