@@ -1,4 +1,5 @@
 import { unlinkSync } from "node:fs";
+import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { assert } from "../../base/assert.ts";
 import { viewLong, writeLong } from "../../message/long.ts";
@@ -13,6 +14,9 @@ const RESERVE_BYTES_MAX = 1024 * 1024;
 /** A gap is filled up to this many entries; beyond it the queue begins anew at the record's offset. */
 const GAP_ENTRIES_MAX = 10_000_000;
 const PAGE_BYTES = 4096;
+/** Entries behind the end that are in memory without asking the kernel. */
+const HOT_ENTRIES = 2000;
+const WARM_BYTES = 64 * 1024;
 
 /** One queue of one topic: where its messages stand in the log, in fixed entries [ConsumeQueue]. */
 export class ConsumeQueue {
@@ -259,6 +263,25 @@ export class ConsumeQueue {
       else low = middle;
     }
     return high;
+  }
+
+  /** Whether reading entry `index` costs no disk access; near the end it is taken for granted. */
+  isWarm(index: number): boolean {
+    if (this.maxIndex - index <= HOT_ENTRIES) return true;
+    const at = this.positionOf(index);
+    return this.fileOf(index).resident(at, at + CQ_UNIT_BYTES);
+  }
+
+  /** Brings the entries at and behind `index` into memory without blocking the loop. */
+  async warm(index: number): Promise<void> {
+    const path = this.#path(Math.floor(index / this.perFile));
+    const at = this.positionOf(index);
+    const file = await open(path, "r");
+    try {
+      await file.read(Buffer.allocUnsafe(WARM_BYTES), 0, WARM_BYTES, at - (at % PAGE_BYTES));
+    } finally {
+      await file.close();
+    }
   }
 
   /** Removes the entries of records at or behind `physicalEnd`; their bytes become zeros [ConsumeQueue#truncateDirtyLogicFiles]. */

@@ -1,0 +1,264 @@
+import { mkdirSync, readdirSync, statSync, unlinkSync } from "node:fs";
+import { join } from "node:path";
+import { ConfigError, errorText } from "../base/errors.ts";
+import { createLogger, type Logger } from "../base/log.ts";
+import { TRANSACTION_ROLLBACK_TYPE, TRANSACTION_TYPE_MASK } from "../message/sys-flag.ts";
+import type { DispatchRequest } from "../store/commitlog/dispatch-request.ts";
+import { IndexFile } from "./index-file.ts";
+import { keyHash, keyHashBytes, prefixHash, wordEnd, wordStart } from "./key-hash.ts";
+import { type IndexGeometry, indexFileBytes } from "./layout.ts";
+import { repairIndexFile } from "./repair.ts";
+
+export interface IndexSettings {
+  storePathRootDir: string;
+  maxHashSlotNum: number;
+  maxIndexNum: number;
+  /** Results of one query at most. */
+  maxMsgsNumBatch: number;
+}
+
+/** After a failed creation the next one waits this long: a full disk must not be filled with attempts. */
+const CREATE_PAUSE_MS = 10_000;
+
+/** Finds messages by key: `index/<creation time>` [IndexService]. */
+export class IndexService {
+  readonly directory: string;
+  readonly geometry: IndexGeometry;
+  /** Oldest first. */
+  readonly files: IndexFile[] = [];
+  /** Messages that could not be indexed because no file could be made or grown. */
+  missed = 0;
+
+  readonly #settings: IndexSettings;
+  readonly #logger: Logger;
+  #suspect: string[] = [];
+  #createAgainAt = 0;
+  #flushing: Promise<void> | undefined;
+  #failed = false;
+
+  constructor(settings: IndexSettings, logger: Logger = createLogger("index")) {
+    this.directory = join(settings.storePathRootDir, "index");
+    this.geometry = { slots: settings.maxHashSlotNum, entries: settings.maxIndexNum };
+    this.#settings = settings;
+    this.#logger = logger;
+  }
+
+  /**
+   * Opens the files. After an unclean stop those that reach beyond the checkpoint's index stamp may lack pages: they wait for
+   * `recover`. An empty or short last file is removed (the log rebuilds it); another wrong size throws ConfigError.
+   */
+  load(lastExitOk: boolean, checkpointIndexMsgTimestamp: number): void {
+    const names = namesIn(this.directory);
+    const wanted = indexFileBytes(this.geometry);
+    for (const [i, name] of names.entries()) {
+      const path = join(this.directory, name);
+      const { size } = statSync(path);
+      if (size < wanted && i === names.length - 1) {
+        this.#logger.warn(`removed ${path}: found ${size} bytes, wanted ${wanted}`);
+        unlinkSync(path);
+        continue;
+      }
+      if (size !== wanted)
+        throw new ConfigError(
+          `load ${path}: found ${size} bytes, wanted ${wanted} (from maxHashSlotNum and maxIndexNum); set them to what the store was made with`,
+        );
+      const file = IndexFile.open(path, this.geometry);
+      if (!lastExitOk && file.endTimestamp > checkpointIndexMsgTimestamp) {
+        file.close();
+        this.#suspect.push(path);
+      } else this.files.push(file);
+    }
+  }
+
+  /**
+   * Settles the files that an unclean stop left in doubt: their entries before `dispatchFrom` are checked and kept, the rest is
+   * indexed again by dispatching the log from there on. To be called before the first `buildIndex`; without it such files are
+   * dropped, as RocketMQ does.
+   */
+  recover(dispatchFrom: number): void {
+    for (const path of this.#suspect.splice(0)) {
+      const kept = repairIndexFile(path, this.geometry, dispatchFrom);
+      if (kept === 0) {
+        unlinkSync(path);
+        this.#logger.info(`index file ${path} has nothing before the recovery's start: made anew`);
+        continue;
+      }
+      this.#logger.info(`index file ${path} checked: ${kept} entries kept`);
+      const file = IndexFile.open(path, this.geometry);
+      file.flushedTimestamp = 0;
+      file.dirty = true;
+      this.files.push(file);
+    }
+    this.files.sort((a, b) => (a.path < b.path ? -1 : 1));
+  }
+
+  /** Indexes the record's unique key and each of its blank-separated keys. Never throws: what cannot be indexed is counted and reported. */
+  buildIndex(request: DispatchRequest): void {
+    if (request.uniqKeyStart < 0 && request.keysStart < 0) return;
+    if ((request.sysFlag & TRANSACTION_TYPE_MASK) === TRANSACTION_ROLLBACK_TYPE) return;
+    if (this.#suspect.length > 0) this.recover(0);
+    const last = this.files[this.files.length - 1];
+    if (last !== undefined && request.physicalOffset < last.endPhyOffset) return;
+    const topicHash = prefixHash(request.topic);
+    const { buffer } = request;
+    if (request.uniqKeyStart >= 0)
+      this.#put(keyHashBytes(topicHash, buffer, request.uniqKeyStart, request.uniqKeyEnd), request);
+    if (request.keysStart < 0) return;
+    for (let at = request.keysStart; ; ) {
+      const start = wordStart(buffer, at, request.keysEnd);
+      if (start >= request.keysEnd) return;
+      at = wordEnd(buffer, start, request.keysEnd);
+      this.#put(keyHashBytes(topicHash, buffer, start, at), request);
+    }
+  }
+
+  #put(hash: number, request: DispatchRequest): void {
+    const last = this.files[this.files.length - 1];
+    const file = last === undefined || last.isFull ? this.#create(last, request.storeTimestamp) : last;
+    if (file === undefined) {
+      this.missed++;
+      return;
+    }
+    try {
+      file.putKey(hash, request.physicalOffset, request.storeTimestamp);
+    } catch (error) {
+      this.#miss(error);
+    }
+  }
+
+  #create(full: IndexFile | undefined, now: number): IndexFile | undefined {
+    if (Date.now() < this.#createAgainAt) return undefined;
+    // A full file goes to the disk now; the flush after that sees the new one only.
+    if (full !== undefined) full.flush().catch((error) => this.#miss(error));
+    try {
+      mkdirSync(this.directory, { recursive: true });
+      const file = IndexFile.create(join(this.directory, this.#newName(now)), this.geometry, full);
+      this.files.push(file);
+      if (this.missed > 0) this.#logger.info(`messages are indexed again; ${this.missed} keys were not`);
+      this.missed = 0;
+      return file;
+    } catch (error) {
+      this.#createAgainAt = Date.now() + CREATE_PAUSE_MS;
+      this.#miss(error);
+      return undefined;
+    }
+  }
+
+  #miss(error: unknown): void {
+    if (this.missed++ === 0)
+      this.#logger.error(`messages are not indexed and cannot be found by key: ${errorText(error)}`);
+  }
+
+  /** Creation time as yyyyMMddHHmmssSSS; later than every file's there is. */
+  #newName(storeTimestamp: number): string {
+    const lastName = namesIn(this.directory).at(-1) ?? "";
+    for (let time = Math.max(Date.now(), storeTimestamp); ; time++) {
+      const name = humanTime(new Date(time));
+      if (name > lastName) return name;
+    }
+  }
+
+  /**
+   * Physical offsets of messages whose `topic#key` has the same hash and whose store time (to the second) lies in
+   * [begin, end], newest file first, at most maxMsgsNumBatch [IndexService#queryOffset]. The key must be checked on the record.
+   */
+  async query(topic: string, key: string, maxNum: number, begin: number, end: number): Promise<number[]> {
+    const found: number[] = [];
+    const max = Math.min(maxNum, this.#settings.maxMsgsNumBatch);
+    const hash = keyHash(topic, key);
+    for (const file of this.files.toReversed()) {
+      if (file.isTimeMatched(begin, end)) await file.selectPhyOffset(found, hash, max, begin, end);
+      if (file.beginTimestamp < begin || found.length >= max) break;
+    }
+    return found;
+  }
+
+  /** Store time and offset up to which messages are indexed; 0 without files. */
+  get lastUpdateTimestamp(): number {
+    return this.files[this.files.length - 1]?.endTimestamp ?? 0;
+  }
+
+  get lastUpdatePhyOffset(): number {
+    return this.files[this.files.length - 1]?.endPhyOffset ?? 0;
+  }
+
+  /** Up to this store time the index is on the disk: the checkpoint's indexMsgTimestamp. */
+  get flushedTimestamp(): number {
+    if (this.#failed) return 0;
+    let stamp = 0;
+    for (const file of this.files) {
+      stamp = Math.max(stamp, file.flushedTimestamp);
+      if (file.dirty) break;
+    }
+    return stamp;
+  }
+
+  /** Brings every file to the disk. Rejects with the system's error; the checkpoint's stamp then stays 0. */
+  flush(): Promise<void> {
+    this.#flushing ??= this.#flush().finally(() => {
+      this.#flushing = undefined;
+    });
+    return this.#flushing;
+  }
+
+  async #flush(): Promise<void> {
+    try {
+      for (const file of [...this.files]) if (file.dirty) await file.flush();
+    } catch (error) {
+      this.#failed = true;
+      this.#logger.error(`flush index: ${errorText(error)}`);
+      throw error;
+    }
+  }
+
+  /** Takes away all files but the last that hold only entries of records before `minPhysical`; returns their paths for removal. */
+  detachExpired(minPhysical: number): string[] {
+    const paths: string[] = [];
+    while (this.files.length > 1 && this.files[0]!.endPhyOffset < minPhysical) {
+      const file = this.files.shift()!;
+      file.close();
+      paths.push(file.path);
+    }
+    return paths;
+  }
+
+  /** Drops everything: for a store whose log is gone. */
+  destroy(): void {
+    for (const file of this.files.splice(0)) {
+      file.close();
+      unlinkSync(file.path);
+    }
+    for (const path of this.#suspect.splice(0)) unlinkSync(path);
+  }
+
+  /** Flushes and unmaps. Rejects with the system's error; everything is closed nevertheless. */
+  async shutdown(): Promise<void> {
+    try {
+      await this.flush();
+      await this.flush();
+    } finally {
+      for (const file of this.files.splice(0)) file.close();
+    }
+  }
+}
+
+function namesIn(directory: string): string[] {
+  try {
+    return readdirSync(directory)
+      .filter((name) => /^\d{17}$/.test(name))
+      .sort();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+    throw error;
+  }
+}
+
+/** Local time [UtilAll#timeMillisToHumanString]. */
+function humanTime(date: Date): string {
+  const two = (value: number): string => String(value).padStart(2, "0");
+  return (
+    `${date.getFullYear()}${two(date.getMonth() + 1)}${two(date.getDate())}` +
+    `${two(date.getHours())}${two(date.getMinutes())}${two(date.getSeconds())}` +
+    String(date.getMilliseconds()).padStart(3, "0")
+  );
+}
