@@ -10,13 +10,24 @@ import type { CommitLogFollower, DispatchRequest } from "./commitlog/dispatch-re
 import { FlushService } from "./commitlog/flush-service.ts";
 import { ConsumeQueueStore } from "./consumequeue/consume-queue-store.ts";
 import { FlushConsumeQueueService } from "./consumequeue/flush-consume-queue-service.ts";
+import { GetMessage } from "./get-message.ts";
 import { type QueryMessageResult, queryMessage } from "./query-message.ts";
+import { offsetInQueueByTime, storeTimestampOf } from "./queue-times.ts";
 import { readLogRecord } from "./read-record.ts";
 import { recoverCommitLog } from "./recover.ts";
 import { Reput } from "./reput.ts";
 import type { StoreConfig } from "./store-config.ts";
 import { StoreLock } from "./store-lock.ts";
-import type { AppendResult, PutMessageStatus, StoredRecord, StoreListeners } from "./types.ts";
+import type {
+  AppendResult,
+  BoundaryType,
+  GetMessageResult,
+  MessageFilter,
+  MessageStore,
+  PutMessageStatus,
+  StoredRecord,
+  StoreListeners,
+} from "./types.ts";
 
 /** Several commit-log directories are joined by it [MessageStoreConfig#MULTI_PATH_SPLITTER]. */
 const MULTI_PATH_SPLITTER = ",";
@@ -36,7 +47,7 @@ export interface MessageStoreOptions {
  * Log, queues, index and what runs beside them, opened, run and closed together [DefaultMessageStore]. Everything that changes
  * the log runs on the event loop without an await in between.
  */
-class LogStore implements CommitLogFollower {
+class LogStore implements MessageStore, CommitLogFollower {
   readonly log: CommitLog;
   readonly queues: ConsumeQueueStore;
   /** Absent with messageIndexEnable=false. */
@@ -48,6 +59,7 @@ class LogStore implements CommitLogFollower {
   private readonly flushService: FlushService;
   private readonly queueFlush: FlushConsumeQueueService;
   private readonly reput: Reput;
+  private readonly getter: GetMessage;
   private readonly refused: AppendResult;
   private phase: Phase = "new";
   /** What stopped the store for good: a failed write or flush, or records that cannot be dispatched. */
@@ -67,6 +79,7 @@ class LogStore implements CommitLogFollower {
     this.queues = new ConsumeQueueStore(config, this.log, logger);
     this.index = config.messageIndexEnable ? new IndexService(config, logger) : undefined;
     this.queueFlush = new FlushConsumeQueueService(config, this.queues, (stamp) => void this.onQueuesFlushed(stamp));
+    this.getter = new GetMessage(config, this.log, this.queues, logger);
     const onFatal = (error: Error) => this.fail(error);
     this.reput = new Reput(this.log, this, onFatal, logger);
     this.flushService = new FlushService(
@@ -297,9 +310,80 @@ class LogStore implements CommitLogFollower {
     });
   }
 
+  getMessage(
+    topic: string,
+    queueId: number,
+    offset: number,
+    maxMsgNums: number,
+    filter: MessageFilter | undefined,
+  ): GetMessageResult | Promise<GetMessageResult> {
+    return this.getter.getMessage(topic, queueId, offset, maxMsgNums, filter);
+  }
+
+  getMaxOffsetInQueue(topic: string, queueId: number): number {
+    return this.queues.find(topic, queueId)?.maxIndex ?? 0;
+  }
+
+  getMinOffsetInQueue(topic: string, queueId: number): number {
+    return this.queues.find(topic, queueId)?.minIndex ?? 0;
+  }
+
+  async getMessageStoreTimestamp(topic: string, queueId: number, offset: number): Promise<number> {
+    const queue = this.queues.find(topic, queueId);
+    return queue === undefined ? -1 : storeTimestampOf(this.log, queue, offset);
+  }
+
+  async getOffsetInQueueByTime(
+    topic: string,
+    queueId: number,
+    timestamp: number,
+    boundary: BoundaryType,
+  ): Promise<number> {
+    const queue = this.queues.find(topic, queueId);
+    return queue === undefined ? 0 : offsetInQueueByTime(this.log, queue, timestamp, boundary);
+  }
+
+  getQueueEntry(
+    topic: string,
+    queueId: number,
+    offset: number,
+  ): { physicalOffset: number; size: number; tagsCode: number } | undefined {
+    return this.queues.find(topic, queueId)?.entry(offset);
+  }
+
+  isInMemory(topic: string, queueId: number, offset: number): boolean {
+    const entry = this.getQueueEntry(topic, queueId, offset);
+    return entry === undefined || this.log.isInMemory(entry.physicalOffset, entry.size);
+  }
+
+  deleteTopic(topic: string): void {
+    this.queues.destroy(topic);
+  }
+
+  cleanUnusedTopic(topics: ReadonlySet<string>): number {
+    let count = 0;
+    for (const topic of [...this.queues.table.keys()]) {
+      if (topics.has(topic) || SYSTEM_TOPIC.test(topic)) continue;
+      if (this.queues.destroy(topic)) count++;
+    }
+    return count;
+  }
+
+  cleanExpiredConsumeQueue(): void {
+    const { minOffset } = this.log;
+    for (const queues of [...this.queues.table.values()]) {
+      for (const queue of [...queues.values()]) {
+        const known = queue.maxPhysical > 0 && !SYSTEM_TOPIC.test(queue.topic);
+        if (known && queue.maxPhysical <= minOffset) this.queues.destroyQueue(queue);
+      }
+    }
+  }
+
   readRecord(physicalOffset: number): Promise<StoredRecord | undefined> {
     return readLogRecord(this.log, physicalOffset);
   }
+
+  executeDeleteFilesManually(): void {}
 
   queryMessage(topic: string, key: string, maxNum: number, begin: number, end: number): Promise<QueryMessageResult> {
     return queryMessage(this.log, this.index, topic, key, maxNum, begin, end);
@@ -319,6 +403,17 @@ class LogStore implements CommitLogFollower {
 
   get dispatchBehindBytes(): number {
     return this.reput.behindBytes;
+  }
+
+  runtimeInfo(): Record<string, string> {
+    return {
+      commitLogMinOffset: String(this.minPhyOffset),
+      commitLogMaxOffset: String(this.maxPhyOffset),
+      dispatchBehindBytes: String(this.dispatchBehindBytes),
+      remainHowManyDataToFlush: String(this.maxPhyOffset - this.flushedWhere),
+      remainHowManyDataToCommit: String(this.maxPhyOffset - this.log.committedWhere),
+      pageCacheLockTimeMills: "0",
+    };
   }
 
   async shutdown(): Promise<void> {
@@ -357,6 +452,10 @@ class LogStore implements CommitLogFollower {
     this.phase = "closed";
   }
 }
+
+/** Topics of RocketMQ's own and light queues: their queues are never unused. */
+const SYSTEM_TOPIC =
+  /^(rmq_sys_|RMQ_SYS_|%LMQ%|(SCHEDULE_TOPIC_XXXX|TRANS_CHECK_MAX_TIME_TOPIC|TBW102|OFFSET_MOVED_EVENT)$)/;
 
 const PHASE_TEXT: Record<Phase, string> = {
   new: "not open",
