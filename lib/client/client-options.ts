@@ -36,7 +36,7 @@ export interface ResolvedClientOptions {
 export const DEFAULT_NAMESRV_ADDR = "127.0.0.1:9876";
 
 export function resolveClientOptions(options: ClientOptions, defaultInstanceName: string): ResolvedClientOptions {
-  const namesrvAddr = options.namesrvAddr ?? process.env["NAMESRV_ADDR"] ?? DEFAULT_NAMESRV_ADDR;
+  const namesrvAddr = options.namesrvAddr ?? process.env.NAMESRV_ADDR ?? DEFAULT_NAMESRV_ADDR;
   parseNamesrvAddr(namesrvAddr);
   const unit = options.unitName === undefined || options.unitName === "" ? "" : `@${options.unitName}`;
   return {

@@ -48,7 +48,7 @@ export class AdminClient {
   constructor(options: { namesrvAddr?: string | undefined } = {}) {
     this.#remoting = createRemotingClient();
     this.#api = new BrokerApi(this.#remoting, TIMEOUT_MS);
-    const namesrvAddr = options.namesrvAddr ?? process.env["NAMESRV_ADDR"] ?? DEFAULT_NAMESRV_ADDR;
+    const namesrvAddr = options.namesrvAddr ?? process.env.NAMESRV_ADDR ?? DEFAULT_NAMESRV_ADDR;
     this.nameServers = new NameServers(this.#remoting, namesrvAddr);
   }
 
@@ -161,7 +161,7 @@ export class AdminClient {
   async orderConf(topic: string): Promise<string | undefined> {
     const request = { code: RequestCode.GET_KV_CONFIG, ext: { namespace: ORDER_TOPIC_NAMESPACE, key: topic } };
     const { response } = await this.nameServers.invoke(request, TIMEOUT_MS);
-    return response.code === ResponseCode.SUCCESS ? response.ext["value"] : undefined;
+    return response.code === ResponseCode.SUCCESS ? response.ext.value : undefined;
   }
 
   async deleteTopicInBroker(address: string, topic: string): Promise<void> {

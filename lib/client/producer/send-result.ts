@@ -38,12 +38,12 @@ export function sendResult(response: RemotingCommand, address: string, queue: Me
   const { ext } = response;
   return {
     status,
-    msgId: msgId || (ext["batchUniqId"] ?? ""),
-    offsetMsgId: ext["msgId"] ?? "",
+    msgId: msgId || (ext.batchUniqId ?? ""),
+    offsetMsgId: ext.msgId ?? "",
     queue: { topic: queue.topic, brokerName: queue.brokerName, queueId: longField(response, "queueId", address) },
     queueOffset: longField(response, "queueOffset", address),
-    transactionId: ext["transactionId"],
-    regionId: ext["MSG_REGION"] || "DefaultRegion",
-    traceOn: ext["TRACE_ON"] !== "false",
+    transactionId: ext.transactionId,
+    regionId: ext.MSG_REGION || "DefaultRegion",
+    traceOn: ext.TRACE_ON !== "false",
   };
 }

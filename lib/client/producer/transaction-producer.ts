@@ -132,12 +132,12 @@ export class TransactionProducer extends Producer {
     const ext = {
       topic: message.topic,
       producerGroup: this.group,
-      tranStateTableOffset: header["tranStateTableOffset"] ?? 0,
-      commitLogOffset: header["commitLogOffset"] ?? 0,
+      tranStateTableOffset: header.tranStateTableOffset ?? 0,
+      commitLogOffset: header.commitLogOffset ?? 0,
       commitOrRollback: STATE_FLAGS[state],
       fromTransactionCheck: true,
-      msgId: message.properties[PropertyName.UNIQ_KEY] ?? header["msgId"] ?? "",
-      transactionId: header["transactionId"] ?? "",
+      msgId: message.properties[PropertyName.UNIQ_KEY] ?? header.msgId ?? "",
+      transactionId: header.transactionId ?? "",
     };
     await this.#sendEnd(address, ext, remark);
   }
