@@ -24,6 +24,8 @@ export class MemoryStore {
   /** Status of the next appends. */
   refusal: PutMessageStatus | undefined;
   now: () => number = Date.now;
+  /** As StoreListeners.onArrive. */
+  onArrive: ((topic: string, queueId: number, tagsCode: number) => void) | undefined;
   /** Offsets whose read fails with an error. */
   readonly unreadable = new Set<number>();
 
@@ -59,6 +61,7 @@ export class MemoryStore {
     queue.entries.push({ physicalOffset: result.physicalOffset, size, tagsCode: message.tagsCode });
     this.maxPhyOffset += size;
     result.physicalEnd = this.maxPhyOffset;
+    this.onArrive?.(message.topic, message.queueId, message.tagsCode);
     return result;
   }
 

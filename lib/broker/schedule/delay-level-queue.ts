@@ -86,7 +86,7 @@ export class DelayLevelQueue {
     await this.#running;
   }
 
-  /** A message of this level comes due at `deliverAt` (ms): it is in the queue by then. */
+  /** A message of this level that is due at `deliverAt` (ms) is in the queue. */
   arm(deliverAt: number): void {
     if (this.#stopped) return;
     if (this.#running !== undefined) this.#armedAt = Math.min(this.#armedAt, deliverAt);

@@ -81,9 +81,12 @@ export class ScheduleMessageService {
     });
     message.topic = SCHEDULE_TOPIC;
     message.queueId = level - 1;
-    const deliverAt = this.computeDeliverTimestamp(level, Date.now());
-    message.tagsCode = deliverAt;
-    this.#levels[level - 1]?.arm(deliverAt);
+    message.tagsCode = this.computeDeliverTimestamp(level, Date.now());
+  }
+
+  /** A message that is due at `deliverAt` can be read from a queue of the schedule topic. */
+  notifyArriving(queueId: number, deliverAt: number): void {
+    this.#levels[queueId]?.arm(deliverAt);
   }
 
   /** Content of delayOffset.json, compact (code 45). */

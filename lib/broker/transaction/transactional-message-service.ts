@@ -19,7 +19,7 @@ export class TransactionalMessageService {
   readonly #checks = new Map<number, HalfQueueCheck>();
   /** `queueId:offset` of a half message → how it ended. */
   readonly #settled = new Map<string, TransactionEnd>();
-  #timer: ReturnType<typeof setInterval> | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
   #round: Promise<void> | undefined;
   #stopping = false;
 
@@ -30,13 +30,21 @@ export class TransactionalMessageService {
 
   /** Begins to check back, every transactionCheckInterval. */
   start(): void {
-    this.#timer = setInterval(() => this.check(), this.#context.config.transactionCheckInterval);
+    this.#sleep();
+  }
+
+  /** The interval is read each time: it may be changed while the broker runs. */
+  #sleep(): void {
+    this.#timer = setTimeout(async () => {
+      await this.check();
+      if (!this.#stopping) this.#sleep();
+    }, this.#context.config.transactionCheckInterval);
   }
 
   /** Ends a running round and writes the op records that are still collected. */
   async shutdown(): Promise<void> {
     this.#stopping = true;
-    clearInterval(this.#timer);
+    clearTimeout(this.#timer);
     await this.#round;
     this.#batch.stop();
   }

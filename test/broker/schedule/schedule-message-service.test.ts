@@ -27,6 +27,9 @@ beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), "mq-schedule-"));
   mkdirSync(join(root, "config"));
   service = create();
+  store.onArrive = (topic, queueId, tagsCode) => {
+    if (topic === SCHEDULE_TOPIC) service.notifyArriving(queueId, tagsCode);
+  };
 });
 
 afterEach(async () => {
