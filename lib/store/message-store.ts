@@ -10,9 +10,8 @@ import type { CommitLogFollower, DispatchRequest } from "./commitlog/dispatch-re
 import { FlushService } from "./commitlog/flush-service.ts";
 import { ConsumeQueueStore } from "./consumequeue/consume-queue-store.ts";
 import { FlushConsumeQueueService } from "./consumequeue/flush-consume-queue-service.ts";
-import { GetMessage } from "./get-message.ts";
 import { type QueryMessageResult, queryMessage } from "./query-message.ts";
-import { offsetInQueueByTime, storeTimestampOf } from "./queue-times.ts";
+import { QueueReads } from "./queue-reads.ts";
 import { readLogRecord } from "./read-record.ts";
 import { recoverCommitLog } from "./recover.ts";
 import { Reput } from "./reput.ts";
@@ -59,7 +58,7 @@ class LogStore implements MessageStore, CommitLogFollower {
   private readonly flushService: FlushService;
   private readonly queueFlush: FlushConsumeQueueService;
   private readonly reput: Reput;
-  private readonly getter: GetMessage;
+  private readonly reads: QueueReads;
   private readonly refused: AppendResult;
   private phase: Phase = "new";
   /** What stopped the store for good: a failed write or flush, or records that cannot be dispatched. */
@@ -79,7 +78,7 @@ class LogStore implements MessageStore, CommitLogFollower {
     this.queues = new ConsumeQueueStore(config, this.log, logger);
     this.index = config.messageIndexEnable ? new IndexService(config, logger) : undefined;
     this.queueFlush = new FlushConsumeQueueService(config, this.queues, (stamp) => void this.onQueuesFlushed(stamp));
-    this.getter = new GetMessage(config, this.log, this.queues, logger);
+    this.reads = new QueueReads(config, this.log, this.queues, logger);
     const onFatal = (error: Error) => this.fail(error);
     this.reput = new Reput(this.log, this, onFatal, logger);
     this.flushService = new FlushService(
@@ -317,30 +316,23 @@ class LogStore implements MessageStore, CommitLogFollower {
     maxMsgNums: number,
     filter: MessageFilter | undefined,
   ): GetMessageResult | Promise<GetMessageResult> {
-    return this.getter.getMessage(topic, queueId, offset, maxMsgNums, filter);
+    return this.reads.getMessage(topic, queueId, offset, maxMsgNums, filter);
   }
 
   getMaxOffsetInQueue(topic: string, queueId: number): number {
-    return this.queues.find(topic, queueId)?.maxIndex ?? 0;
+    return this.reads.getMaxOffsetInQueue(topic, queueId);
   }
 
   getMinOffsetInQueue(topic: string, queueId: number): number {
-    return this.queues.find(topic, queueId)?.minIndex ?? 0;
+    return this.reads.getMinOffsetInQueue(topic, queueId);
   }
 
-  async getMessageStoreTimestamp(topic: string, queueId: number, offset: number): Promise<number> {
-    const queue = this.queues.find(topic, queueId);
-    return queue === undefined ? -1 : storeTimestampOf(this.log, queue, offset);
+  getMessageStoreTimestamp(topic: string, queueId: number, offset: number): Promise<number> {
+    return this.reads.getMessageStoreTimestamp(topic, queueId, offset);
   }
 
-  async getOffsetInQueueByTime(
-    topic: string,
-    queueId: number,
-    timestamp: number,
-    boundary: BoundaryType,
-  ): Promise<number> {
-    const queue = this.queues.find(topic, queueId);
-    return queue === undefined ? 0 : offsetInQueueByTime(this.log, queue, timestamp, boundary);
+  getOffsetInQueueByTime(topic: string, queueId: number, timestamp: number, boundary: BoundaryType): Promise<number> {
+    return this.reads.getOffsetInQueueByTime(topic, queueId, timestamp, boundary);
   }
 
   getQueueEntry(
@@ -348,12 +340,11 @@ class LogStore implements MessageStore, CommitLogFollower {
     queueId: number,
     offset: number,
   ): { physicalOffset: number; size: number; tagsCode: number } | undefined {
-    return this.queues.find(topic, queueId)?.entry(offset);
+    return this.reads.getQueueEntry(topic, queueId, offset);
   }
 
   isInMemory(topic: string, queueId: number, offset: number): boolean {
-    const entry = this.getQueueEntry(topic, queueId, offset);
-    return entry === undefined || this.log.isInMemory(entry.physicalOffset, entry.size);
+    return this.reads.isInMemory(topic, queueId, offset);
   }
 
   deleteTopic(topic: string): void {
