@@ -21,6 +21,8 @@ export interface AdvertisedAddress {
   reason: string;
   /** Why clients on other machines cannot reach it; undefined when nothing speaks against it. */
   weakness: string | undefined;
+  /** Other addresses that were as good when it was guessed. */
+  equals: string[];
 }
 
 const UNSPECIFIED = new Set(["", "0.0.0.0", "::", "*"]);
@@ -55,12 +57,13 @@ export async function chooseAdvertisedAddress(
   const picked = v4.find(({ address }) => !address.startsWith("192.168.")) ?? v4.at(-1) ?? usable[0] ?? candidates[0];
   const address = picked?.address ?? "127.0.0.1";
   const others = candidates.filter((candidate) => candidate !== picked).map(describe);
+  const equals = v4.filter((candidate) => candidate !== picked).map(describe);
   const reason = `guessed from interface ${picked?.interfaceName ?? "lo"}${others.length === 0 ? "" : `; others: ${others.join(", ")}`}`;
-  return { host: address, ip: address, reason, weakness: picked === undefined ? "loopback" : picked.weakness };
+  return { host: address, ip: address, reason, weakness: picked === undefined ? "loopback" : picked.weakness, equals };
 }
 
 async function resolved(host: string, reason: string): Promise<AdvertisedAddress> {
-  if (isIP(host) !== 0) return { host, ip: host, reason, weakness: weaknessOf(host, interfaceOf(host)) };
+  if (isIP(host) !== 0) return { host, ip: host, reason, weakness: weaknessOf(host, interfaceOf(host)), equals: [] };
   try {
     const { address } = await lookup(host);
     return {
@@ -68,6 +71,7 @@ async function resolved(host: string, reason: string): Promise<AdvertisedAddress
       ip: address,
       reason: `${reason}, resolves to ${address}`,
       weakness: weaknessOf(address, interfaceOf(address)),
+      equals: [],
     };
   } catch (error) {
     throw new MqError(`resolve the advertised address ${host} (brokerIP1): ${errorText(error)}`, 1, { cause: error });

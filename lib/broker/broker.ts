@@ -22,7 +22,7 @@ import { ScheduleMessageService } from "./schedule/schedule-message-service.ts";
 import { BrokerStats } from "./stats/broker-stats.ts";
 import { TopicConfigManager } from "./topic/topic-config-manager.ts";
 import { TransactionalMessageService } from "./transaction/transactional-message-service.ts";
-import { PERM_READ, PERM_WRITE, RETRY_GROUP_TOPIC_PREFIX, type TopicConfig } from "./types.ts";
+import { PERM_READ, PERM_WRITE, RETRY_GROUP_TOPIC_PREFIX, SCHEDULE_TOPIC, type TopicConfig } from "./types.ts";
 
 const CLOSE_GRACE_MS = 3_000;
 const UNIT_SUB_FLAG = 2;
@@ -166,12 +166,12 @@ class BrokerController implements Broker, BrokerContext {
       this.schedule.load();
       await this.store.load();
       this.offsets.clampToQueueMax((topic, queueId) => this.store.getMaxOffsetInQueue(topic, queueId));
+      this.startServices();
       await this.listen(port);
     } catch (error) {
-      await this.abandon();
+      await this.stop();
       throw error;
     }
-    this.startServices();
     await this.nameServerList.start();
     if (!this.stopping) this.outApi.start();
   }
@@ -221,6 +221,11 @@ class BrokerController implements Broker, BrokerContext {
         `clients on other machines cannot reach ${this.brokerAddress} (${advertised.weakness}): set brokerIP1 to an address or name they can reach`,
         { nameServer: remote },
       );
+    }
+    if (advertised.equals.length > 0 && remote !== undefined) {
+      this.logger.warn(`the advertised address ${this.brokerAddress} is a guess among equals: set brokerIP1`, {
+        others: advertised.equals.join(", "),
+      });
     }
   }
 
@@ -295,16 +300,6 @@ class BrokerController implements Broker, BrokerContext {
     this.logger.info("broker stopped", { ms: Date.now() - begun });
   }
 
-  /** Undoes a start that failed. */
-  private async abandon(): Promise<void> {
-    this.stopping = true;
-    await attempt(this.logger, "stop store", () => this.store.shutdown());
-    await this.server?.close(0);
-    await this.fastServer?.close(0);
-    await this.outApi.shutdown();
-    this.stopPromise = Promise.resolve();
-  }
-
   private clientRules(): ConstructorParameters<typeof ClientManager>[0] {
     return {
       expiredAfterMs: this.config.channelExpiredTimeout,
@@ -330,8 +325,10 @@ class BrokerController implements Broker, BrokerContext {
     return createMessageStore(
       this.config,
       {
-        onArrive: (topic, queueId, maxOffset, tagsCode) =>
-          this.holdService.notifyMessageArriving(topic, queueId, maxOffset, tagsCode),
+        onArrive: (topic, queueId, maxOffset, tagsCode) => {
+          if (topic === SCHEDULE_TOPIC) this.schedule.notifyArriving(queueId, tagsCode);
+          this.holdService.notifyMessageArriving(topic, queueId, maxOffset, tagsCode);
+        },
         onFatal: (error) => this.fatal(error),
       },
       this.logger,

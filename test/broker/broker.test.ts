@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { brokerProcessors } from "../../lib/broker/processors.ts";
-import { PullMessageProcessor } from "../../lib/broker/processor/pull-message.ts";
 import { HeldPulls } from "../../lib/broker/longpolling/pull-request-hold-service.ts";
+import { PullMessageProcessor } from "../../lib/broker/processor/pull-message.ts";
+import { brokerProcessors } from "../../lib/broker/processors.ts";
+import { decodeStoredMessage, type StoredMessage } from "../../lib/broker/stored-message.ts";
 import { UNSUPPORTED_CODES } from "../../lib/broker/unsupported-codes.ts";
 import { encodeBatch } from "../../lib/message/batch.ts";
 import { propertiesToBytes, propertiesToMap } from "../../lib/message/properties.ts";
-import { decodeStoredMessage, type StoredMessage } from "../../lib/broker/stored-message.ts";
 import { RequestCode } from "../../lib/remoting/codes.ts";
 import type { RemotingClient, RemotingCommand } from "../../lib/remoting/types.ts";
 import { BrokerFixture, bodyText, heartbeatRequest, pullRequest, sendRequest } from "./support/broker-fixture.ts";
@@ -41,7 +41,10 @@ async function until(condition: () => boolean): Promise<void> {
 
 test("every request code is served or listed as unsupported, none is both", () => {
   const held = new HeldPulls({ wake() {}, maxOffset: () => 0, now: () => 0, checkPeriodMs: 1000 });
-  const table = brokerProcessors(fixture.broker.context, new PullMessageProcessor(fixture.broker.context, held as never));
+  const table = brokerProcessors(
+    fixture.broker.context,
+    new PullMessageProcessor(fixture.broker.context, held as never),
+  );
   const wrong = Object.entries(RequestCode).filter(([, code]) => table.has(code) === UNSUPPORTED_CODES.has(code));
   expect(wrong).toEqual([]);
 });
@@ -68,7 +71,7 @@ describe("send and pull", () => {
           MSG_REGION: "DefaultRegion",
           TRACE_ON: "true",
         });
-        expect(sent.ext["msgId"]).toMatch(/^7F000001[0-9A-F]{24}$/);
+        expect(sent.ext.msgId).toMatch(/^7F000001[0-9A-F]{24}$/);
         const pulled = await ask(pullRequest({ topic, queueId: 2 }), by);
         expect(pulled).toMatchObject({ code: 0, remark: "FOUND" });
         expect({ ...pulled.ext }).toEqual({
@@ -95,11 +98,11 @@ describe("send and pull", () => {
   test("a message without an id gets one; POP_CK and the broker's own properties of an earlier life go", async () => {
     const properties = { POP_CK: "x", MSG_REGION: "Elsewhere", CLUSTER: "Other", KEYS: "k" };
     const sent = await ask(sendRequest({ topic: "Rewritten", properties }));
-    expect(sent.ext["transactionId"]).toMatch(/^[0-9A-F]{32}$/);
+    expect(sent.ext.transactionId).toMatch(/^[0-9A-F]{32}$/);
     const [message] = records(await ask(pullRequest({ topic: "Rewritten" })));
     expect({ ...message?.properties }).toEqual({
       KEYS: "k",
-      UNIQ_KEY: sent.ext["transactionId"] ?? "",
+      UNIQ_KEY: sent.ext.transactionId ?? "",
       MSG_REGION: "DefaultRegion",
       TRACE_ON: "true",
       CLUSTER: "DefaultCluster",
@@ -115,11 +118,11 @@ describe("send and pull", () => {
     const request = sendRequest({ topic: "Batch", ext: { m: true } }, RequestCode.SEND_BATCH_MESSAGE);
     const sent = await ask({ ...request, body: encodeBatch(items) });
     expect(sent.code).toBe(0);
-    expect(sent.ext["msgId"]?.split(",")).toHaveLength(3);
-    expect(sent.ext["queueOffset"]).toBe("0");
+    expect(sent.ext.msgId?.split(",")).toHaveLength(3);
+    expect(sent.ext.queueOffset).toBe("0");
     const pulled = await ask(pullRequest({ topic: "Batch" }));
     expect(records(pulled).map((message) => message.body.toString())).toEqual(["one", "two", "three"]);
-    expect(pulled.ext["nextBeginOffset"]).toBe("3");
+    expect(pulled.ext.nextBeginOffset).toBe("3");
   });
 
   test("a oneway send is stored and never answered", async () => {
@@ -129,7 +132,7 @@ describe("send and pull", () => {
 
   test("hundreds of sends in flight are answered each with its own place", async () => {
     const sends = Array.from({ length: 500 }, (_, i) => ask(sendRequest({ topic: "Many", body: `m${i}` })));
-    const offsets = (await Promise.all(sends)).map((sent) => Number(sent.ext["queueOffset"]));
+    const offsets = (await Promise.all(sends)).map((sent) => Number(sent.ext.queueOffset));
     expect(offsets).toEqual(Array.from({ length: 500 }, (_, i) => i));
   });
 
@@ -139,10 +142,10 @@ describe("send and pull", () => {
     }
     const pulled = await ask(pullRequest({ topic: "Tags", tags: "TagA || TagC" }));
     expect(records(pulled).map((message) => message.body.toString())).toEqual(["TagA", "TagA"]);
-    expect(pulled.ext["nextBeginOffset"]).toBe("3");
+    expect(pulled.ext.nextBeginOffset).toBe("3");
     const none = await ask(pullRequest({ topic: "Tags", tags: "TagX" }));
     expect(none).toMatchObject({ code: 20, remark: "NO_MATCHED_MESSAGE" });
-    expect(none.ext["nextBeginOffset"]).toBe("3");
+    expect(none.ext.nextBeginOffset).toBe("3");
   });
 
   test("offsets that are not there", async () => {
@@ -150,7 +153,7 @@ describe("send and pull", () => {
     expect(await ask(pullRequest({ topic: "Offsets", offset: 1 }))).toMatchObject({ code: 19 });
     const badly = await ask(pullRequest({ topic: "Offsets", offset: 5 }));
     expect(badly).toMatchObject({ code: 21, remark: "OFFSET_OVERFLOW_BADLY" });
-    expect(badly.ext["nextBeginOffset"]).toBe("1");
+    expect(badly.ext.nextBeginOffset).toBe("1");
     expect(await ask(pullRequest({ topic: "Offsets", queueId: 1 }))).toMatchObject({ code: 19 });
     expect(await ask(pullRequest({ topic: "Offsets", queueId: 1, offset: 3 }))).toMatchObject({ code: 21 });
   });
@@ -176,7 +179,7 @@ describe("long polling", () => {
     const pulled = await waiting;
     expect(pulled).toMatchObject({ code: 0 });
     expect(records(pulled).map((message) => message.body.toString())).toEqual(["wanted"]);
-    expect(pulled.ext["nextBeginOffset"]).toBe("3");
+    expect(pulled.ext.nextBeginOffset).toBe("3");
   });
 
   test("a pull whose client is gone leaves nothing behind", async () => {
@@ -207,12 +210,7 @@ describe("refusals name the state and keep RocketMQ's code", () => {
     ["inner batch", () => sendRequest({ properties: { UNIQ_KEY: "1", INNER_NUM: "2" } }), 13, "INNER_NUM"],
     ["missing field", () => sendRequest({ ext: { b: undefined } }), 1, "b/topic"],
     ["no number", () => sendRequest({ ext: { e: "x" } }), 1, "32-bit integer"],
-    [
-      "body too large",
-      () => sendRequest({ body: "x".repeat(4 * 1024 * 1024 + 1) }),
-      13,
-      "the message is illegal",
-    ],
+    ["body too large", () => sendRequest({ body: "x".repeat(4 * 1024 * 1024 + 1) }), 13, "the message is illegal"],
     [
       "batch to a retry topic",
       () => sendRequest({ topic: "%RETRY%CG", ext: { m: true } }, RequestCode.SEND_BATCH_MESSAGE),
@@ -244,11 +242,11 @@ describe("refusals name the state and keep RocketMQ's code", () => {
     if (topicConfig !== undefined) topicConfig.perm = 2;
     const forbidden = await ask(pullRequest({ topic: "Refuse" }));
     expect(forbidden).toMatchObject({ code: 16 });
-    expect(forbidden.ext["forbiddenType"]).toBe("3");
+    expect(forbidden.ext.forbiddenType).toBe("3");
     const groupConfig = context.groups.findSubscriptionGroupConfig("Stopped");
     if (groupConfig !== undefined) groupConfig.consumeEnable = false;
     const stopped = await ask(pullRequest({ topic: "Refuse", group: "Stopped" }));
-    expect(stopped.ext["forbiddenType"]).toBe("2");
+    expect(stopped.ext.forbiddenType).toBe("2");
   });
 });
 
@@ -260,7 +258,7 @@ describe("retry, dead letters, delay and transactions", () => {
     expect(await ask(sendRequest({ topic, body: "dead", ext: { j: 6, l: 5 } }))).toMatchObject({ code: 0 });
     const [dead] = records(await ask(pullRequest({ topic: "%DLQ%DlqGroup" })));
     expect(dead?.body.toString()).toBe("dead");
-    expect(dead?.properties["DELAY"]).toBe("-1");
+    expect(dead?.properties.DELAY).toBe("-1");
     const lock = JSON.stringify({
       clientId: "c",
       consumerGroup: "DlqGroup",
@@ -276,9 +274,7 @@ describe("retry, dead letters, delay and transactions", () => {
   });
 
   test("a delayed message waits in the schedule topic and is answered with the queue asked for", async () => {
-    const sent = await ask(
-      sendRequest({ topic: "Delayed", queueId: 3, properties: { UNIQ_KEY: "1", DELAY: "18" } }),
-    );
+    const sent = await ask(sendRequest({ topic: "Delayed", queueId: 3, properties: { UNIQ_KEY: "1", DELAY: "18" } }));
     expect({ ...sent.ext }).toMatchObject({ queueId: "3", queueOffset: "0" });
     const entry = fixture.broker.context.store.getQueueEntry("SCHEDULE_TOPIC_XXXX", 17, 0);
     expect(entry?.tagsCode).toBeGreaterThan(Date.now() + 7_100_000);
@@ -297,7 +293,7 @@ describe("clients and offsets", () => {
     const notices: string[] = [];
     const notice = {
       processor: (request: RemotingCommand) => {
-        notices.push(request.ext["consumerGroup"] ?? "");
+        notices.push(request.ext.consumerGroup ?? "");
         return undefined;
       },
     };
@@ -339,7 +335,7 @@ describe("clients and offsets", () => {
     });
     await ask(sendRequest({ topic: "Offs" }));
     expect(await ask(query("Offs", { setZeroIfNotFound: false }))).toMatchObject({ code: 22 });
-    expect((await ask(query("Offs"))).ext["offset"]).toBe("0");
+    expect((await ask(query("Offs"))).ext.offset).toBe("0");
     expect(await ask(query("Offs", { queueId: 1 }))).toMatchObject({ code: 22 });
     expect(await ask(commit("NoSuchGroup", "Offs"))).toMatchObject({ code: 26 });
     fixture.broker.context.groups.findSubscriptionGroupConfig("OffsetGroup");
@@ -347,7 +343,7 @@ describe("clients and offsets", () => {
     expect(await ask(commit("OffsetGroup", "Offs", { commitOffset: undefined }))).toMatchObject({ code: 29 });
     expect(await ask(commit("OffsetGroup", "Offs", { queueId: undefined }))).toMatchObject({ code: 29 });
     expect(await ask(commit("OffsetGroup", "Offs"))).toMatchObject({ code: 0 });
-    expect((await ask(query("Offs"))).ext["offset"]).toBe("5");
+    expect((await ask(query("Offs"))).ext.offset).toBe("5");
   });
 
   test("a pull commits the offset that it brings", async () => {
@@ -361,14 +357,18 @@ describe("clients and offsets", () => {
     fixture.broker.context.offsets.assignResetOffset("Reset", "ResetGroup", 0, 0);
     const moved = await ask(pullRequest({ topic: "Reset", group: "ResetGroup", offset: 1 }));
     expect(moved).toMatchObject({ code: 21 });
-    expect(moved.ext["nextBeginOffset"]).toBe("0");
+    expect(moved.ext.nextBeginOffset).toBe("0");
     expect(await ask(pullRequest({ topic: "Reset", group: "ResetGroup" }))).toMatchObject({ code: 0 });
   });
 
   test("the client config check takes tags and refuses SQL92 by name", async () => {
     const check = (expressionType: string) => ({
       code: RequestCode.CHECK_CLIENT_CONFIG,
-      body: JSON.stringify({ clientId: "c", group: "g", subscriptionData: { topic: "T", subString: "a", expressionType } }),
+      body: JSON.stringify({
+        clientId: "c",
+        group: "g",
+        subscriptionData: { topic: "T", subString: "a", expressionType },
+      }),
     });
     expect(await ask(check("TAG"))).toMatchObject({ code: 0 });
     const refused = await ask(check("SQL92"));
@@ -392,13 +392,13 @@ test("a reply reaches the producer that asked, and is stored", async () => {
   for (const code of [RequestCode.SEND_REPLY_MESSAGE, RequestCode.SEND_REPLY_MESSAGE_V2]) {
     const sent = await ask(sendRequest(reply, code));
     expect(sent).toMatchObject({ code: 0 });
-    expect(sent.ext["msgId"]).toMatch(/^[0-9A-F]{32}$/);
+    expect(sent.ext.msgId).toMatch(/^[0-9A-F]{32}$/);
     const request = pushed.at(-1);
     expect(request?.body?.toString()).toBe("answer");
-    expect(request?.ext["bornHost"]).toStartWith("127.0.0.1:");
-    const told = propertiesToMap(request?.ext["properties"] ?? "");
-    expect(told["CORRELATION_ID"]).toBe("c-1");
-    expect(Number(told["PUSH_REPLY_TIME"])).toBeGreaterThan(0);
+    expect(request?.ext.bornHost).toStartWith("127.0.0.1:");
+    const told = propertiesToMap(request?.ext.properties ?? "");
+    expect(told.CORRELATION_ID).toBe("c-1");
+    expect(Number(told.PUSH_REPLY_TIME)).toBeGreaterThan(0);
   }
   const lost = await ask(
     sendRequest({ ...reply, properties: { ...properties, REPLY_TO_CLIENT: "gone" } }, RequestCode.SEND_REPLY_MESSAGE),
@@ -419,7 +419,11 @@ test("what was stored, created and committed is there after a restart", async ()
   try {
     const by = own.client();
     await by.invoke(own.address, sendRequest({ topic: "Kept", body: "kept" }), 3_000);
-    await by.invoke(own.address, pullRequest({ topic: "Kept", group: "KeptGroup", ext: { sysFlag: 5, commitOffset: 1 } }), 3_000);
+    await by.invoke(
+      own.address,
+      pullRequest({ topic: "Kept", group: "KeptGroup", ext: { sysFlag: 5, commitOffset: 1 } }),
+      3_000,
+    );
     await own.restart();
     const pulled = await by.invoke(own.address, pullRequest({ topic: "Kept", group: "KeptGroup" }), 3_000);
     expect(records(pulled).map((message) => message.body.toString())).toEqual(["kept"]);
@@ -434,7 +438,9 @@ test("SYNC_FLUSH answers after the flush, in order", async () => {
   const own = await BrokerFixture.start({ flushDiskType: "SYNC_FLUSH" });
   try {
     const by = own.client(1);
-    const sends = Array.from({ length: 50 }, (_, i) => by.invoke(own.address, sendRequest({ topic: "Sync", body: `${i}` }), 5_000));
+    const sends = Array.from({ length: 50 }, (_, i) =>
+      by.invoke(own.address, sendRequest({ topic: "Sync", body: `${i}` }), 5_000),
+    );
     for (const sent of await Promise.all(sends)) expect(sent.code).toBe(0);
     expect(own.broker.context.load.waitingSends).toBe(0);
     expect(own.broker.context.store.flushedWhere).toBe(own.broker.context.store.maxPhyOffset);

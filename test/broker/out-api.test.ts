@@ -154,7 +154,7 @@ describe("registration", () => {
     api.start();
     await api.registered;
     const [request] = server.requests;
-    expect(bodyOf(request).topicConfigSerializeWrapper.topicConfigTable["T"]?.perm).toBe(4);
+    expect(bodyOf(request).topicConfigSerializeWrapper.topicConfigTable.T?.perm).toBe(4);
   });
 
   test("order topics come back with the answer", async () => {
