@@ -22,7 +22,7 @@ const build = capture(join(root, "node_modules", ".bin", "bun"), [
   "--format=esm",
   "--no-compile-autoload-dotenv",
   "--no-compile-autoload-bunfig",
-  `--define=MQ_VERSION="${version}"`,
+  `--define=MQ_VERSION_DEFINED="${version}"`,
   "cmd/mq.ts",
   `--outfile=${fresh}`,
 ]);

@@ -1,0 +1,35 @@
+import { defineCommand } from "citty";
+import { brokerConfigKeys, loadBrokerConfig } from "../lib/config/broker-config.ts";
+import { BrokerService } from "./broker-service.ts";
+import { endsAfterConfig } from "./print-config.ts";
+import { ServiceRunner } from "./serve.ts";
+import { serverArgs, setOverrides } from "./server-flags.ts";
+
+const LOOPBACK = "127.0.0.1";
+
+export const brokerCommand = defineCommand({
+  meta: {
+    name: "broker",
+    description: "Runs a broker on RocketMQ's own files. Without any configuration it listens on loopback only.",
+  },
+  args: {
+    namesrvAddr: {
+      type: "string",
+      alias: "n",
+      valueHint: "ADDR",
+      description: "Name servers, 'host1:9876;host2:9876' (wins over the file; without any, one is embedded)",
+    },
+    ...serverArgs,
+  },
+  async run({ args, rawArgs }) {
+    const overrides = setOverrides(rawArgs);
+    if (args.namesrvAddr !== undefined) overrides.push(["namesrvAddr", args.namesrvAddr]);
+    const configured = args.configFile !== undefined || overrides.length > 0 || process.env.NAMESRV_ADDR !== undefined;
+    if (!configured) overrides.push(["bindAddress", LOOPBACK]);
+    const loaded = loadBrokerConfig({ file: args.configFile, overrides, lenient: args.lenient });
+    if (endsAfterConfig(brokerConfigKeys, loaded, args)) return;
+    const service = new BrokerService(loaded.config, (error) => runner.fatal(error));
+    const runner = new ServiceRunner(service);
+    await runner.run();
+  },
+});

@@ -1,0 +1,68 @@
+import type { ArgsDef, CommandDef } from "citty";
+
+/** One row per subcommand: what `mq --help` says, and where its code is. Loaded only when it is called. */
+export interface CommandRow {
+  summary: string;
+  /** By path below the command: "" is the command itself. */
+  examples: Readonly<Record<string, readonly string[]>>;
+  load: () => Promise<CommandDef<ArgsDef>>;
+}
+
+/** Commands differ in their flags' types; the dispatcher only needs the general shape. */
+function general<Args extends ArgsDef>(command: CommandDef<Args>): CommandDef<ArgsDef> {
+  return command as unknown as CommandDef<ArgsDef>;
+}
+
+export const COMMANDS: Readonly<Record<string, CommandRow>> = {
+  start: {
+    summary: "Name server and broker in one process, for this machine",
+    examples: { "": ["mq start", "mq start --store /data/mq"] },
+    load: async () => general((await import("./start.ts")).startCommand),
+  },
+  namesrv: {
+    summary: "Run a name server",
+    examples: { "": ["mq namesrv", "mq namesrv -c namesrv.properties"] },
+    load: async () => general((await import("./namesrv.ts")).namesrvCommand),
+  },
+  broker: {
+    summary: "Run a broker",
+    examples: {
+      "": ["mq broker -n 'host1:9876;host2:9876' -c broker-a.properties", "mq broker --set listenPort=10921 -p"],
+    },
+    load: async () => general((await import("./broker.ts")).brokerCommand),
+  },
+  produce: {
+    summary: "Send messages: from the command line, a file or stdin",
+    examples: {
+      "": [
+        "mq produce -n localhost:9876 --topic orders --tag new --key 4711 'hello'",
+        "mq produce --topic orders --count 100000 --size 1k --async",
+        "cat orders.txt | mq produce --topic orders",
+      ],
+    },
+    load: async () => general((await import("./produce.ts")).produceCommand),
+  },
+  consume: {
+    summary: "Receive messages of a topic as they come",
+    examples: {
+      "": [
+        "mq consume -n localhost:9876 --topic orders --group readers --from first",
+        "mq consume --topic orders --group readers --count 10 --format json",
+      ],
+    },
+    load: async () => general((await import("./consume.ts")).consumeCommand),
+  },
+  topic: {
+    summary: "List, create, change and delete topics; their routes and offsets",
+    examples: {
+      "": ["mq topic list -n localhost:9876"],
+      list: ["mq topic list -n localhost:9876"],
+      create: ["mq topic create -t orders -c DefaultCluster -r 8 -w 8"],
+      update: ["mq topic update -t orders -b localhost:10911 --perm 4"],
+      delete: ["mq topic delete -t orders -c DefaultCluster"],
+      route: ["mq topic route -t orders"],
+      status: ["mq topic status -t orders"],
+    },
+    load: async () => general((await import("./topic.ts")).topicCommand),
+  },
+};

@@ -1,0 +1,66 @@
+import type { ArgDef, ArgsDef } from "citty";
+import { UsageError } from "../lib/base/errors.ts";
+import { nearest } from "../lib/base/suggest.ts";
+
+interface Flag {
+  spelled: string;
+  takesValue: boolean;
+}
+
+/**
+ * Refuses what citty would let pass: unknown flags, a flag without its value, a value for a switch, arguments nobody asked for.
+ * Throws UsageError with the flag that was probably meant.
+ */
+export function checkFlags(rawArgs: readonly string[], args: ArgsDef, command: string): void {
+  const flags = flagsOf(args);
+  const positionalsMax = Object.values(args).filter(({ type }) => type === "positional").length;
+  const positionals: string[] = [];
+  for (let i = 0; i < rawArgs.length; i++) {
+    const raw = rawArgs[i]!;
+    if (raw === "--") {
+      positionals.push(...rawArgs.slice(i + 1));
+      break;
+    }
+    if (!raw.startsWith("-") || raw === "-") {
+      positionals.push(raw);
+      continue;
+    }
+    const equals = raw.indexOf("=");
+    const spelled = equals < 0 ? raw : raw.slice(0, equals);
+    const flag = flags.get(spelled);
+    if (flag === undefined) throw new UsageError(`unknown flag ${spelled} of ${command}${hint(spelled, flags)}`);
+    if (!flag.takesValue) {
+      if (equals >= 0 && !/^(true|false)$/.test(raw.slice(equals + 1)))
+        throw new UsageError(`${spelled} is a switch: found value ${raw.slice(equals + 1)}, want none`);
+    } else if (equals < 0) {
+      const value = rawArgs[++i];
+      if (value === undefined || flags.has(value)) throw new UsageError(`${spelled} of ${command} wants a value`);
+    }
+  }
+  if (positionals.length > positionalsMax)
+    throw new UsageError(`unexpected argument ${JSON.stringify(positionals[positionalsMax])} of ${command}`);
+}
+
+function hint(spelled: string, flags: ReadonlyMap<string, Flag>): string {
+  const long = [...flags.keys()].filter((name) => name.startsWith("--")).map((name) => name.slice(2));
+  const close = nearest(spelled.replace(/^-+/, ""), long);
+  if (close !== undefined) return `; did you mean --${close}?`;
+  return "; see --help";
+}
+
+function flagsOf(args: ArgsDef): Map<string, Flag> {
+  const flags = new Map<string, Flag>();
+  for (const [name, arg] of Object.entries(args)) {
+    if (arg.type === "positional") continue;
+    const takesValue = arg.type === "string" || arg.type === "enum";
+    for (const spelled of spellings(name, arg)) flags.set(spelled, { spelled, takesValue });
+    if (!takesValue) flags.set(`--no-${name}`, { spelled: `--no-${name}`, takesValue: false });
+  }
+  return flags;
+}
+
+/** All spellings of a flag, letters first. */
+export function spellings(name: string, arg: ArgDef): string[] {
+  const aliases = "alias" in arg && arg.alias !== undefined ? [arg.alias].flat() : [];
+  return [...aliases, name].map((word) => (word.length === 1 ? `-${word}` : `--${word}`));
+}
