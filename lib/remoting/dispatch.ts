@@ -1,6 +1,7 @@
 import { AssertionError } from "../base/assert.ts";
 import { errorText } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
+import { LogLimit } from "../base/log-limit.ts";
 import { FLAG_ONEWAY, ResponseCode } from "./codes.ts";
 import { ResponseError } from "./response-error.ts";
 import type {
@@ -18,6 +19,8 @@ import type {
 const DENSE_CODES = 4096;
 /** Different unknown codes that are logged; a peer may send any number. */
 const UNKNOWN_CODES_TOLD_MAX = 64;
+/** Failed requests that are logged in ten seconds. */
+const FAILURE_LINES_MAX = 50;
 
 /** Finds the processor of a request, and makes a response of whatever it throws: the only place that does. */
 export class Dispatcher {
@@ -26,11 +29,15 @@ export class Dispatcher {
   readonly #dense: (ProcessorEntry | undefined)[] = new Array(DENSE_CODES).fill(undefined);
   readonly #table: ProcessorTable;
   readonly #unknownTold = new Set<number>();
+  readonly #refusals: LogLimit;
+  readonly #failures: LogLimit;
 
   constructor(table: ProcessorTable, logger: Logger, onFatal: (error: unknown, code: number) => void) {
     this.#table = table;
     this.#logger = logger;
     this.#onFatal = onFatal;
+    this.#refusals = new LogLimit(FAILURE_LINES_MAX, logger.warn);
+    this.#failures = new LogLimit(FAILURE_LINES_MAX, logger.error);
     for (const [code, entry] of table) if (code >= 0 && code < DENSE_CODES) this.#dense[code] = entry;
   }
 
@@ -79,13 +86,13 @@ export class Dispatcher {
   fail(error: unknown, request: RemotingCommand | RawRequest, connection: Connection): void {
     const { code } = request;
     connection.reply(replyTo(request), failure(error));
+    const fields = { peer: connection.remoteAddress };
     if (error instanceof ResponseError) {
-      if (error.cause !== undefined)
-        this.#logger.warn(`answer request code ${code}: ${errorText(error)}`, { peer: connection.remoteAddress });
+      if (error.cause !== undefined) this.#refusals.write(`answer request code ${code}: ${errorText(error)}`, fields);
       return;
     }
     const stack = error instanceof Error ? error.stack : undefined;
-    this.#logger.error(`answer request code ${code}: ${stack ?? errorText(error)}`, { peer: connection.remoteAddress });
+    this.#failures.write(`answer request code ${code}: ${stack ?? errorText(error)}`, fields);
     if (error instanceof AssertionError) this.#onFatal(error, code);
   }
 
