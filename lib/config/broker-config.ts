@@ -1,8 +1,12 @@
+import { authKeys } from "./auth-keys.ts";
 import { brokerKeys } from "./broker-keys.ts";
 import { type ConfigOf, standardValues } from "./key.ts";
+import { type ConfigSource, type LoadedConfig, loadConfig } from "./load-config.ts";
 import { messageStoreKeys } from "./message-store-keys.ts";
 import { mqKeys } from "./mq-keys.ts";
+import { nettyClientKeys } from "./netty-client-keys.ts";
 import { listenPort, nettyServerKeys } from "./netty-server-keys.ts";
+import { BROKER_REFUSALS } from "./refusals.ts";
 
 const BROKER_PORT = 10911;
 
@@ -21,4 +25,22 @@ export type BrokerConfig = ConfigOf<typeof brokerConfigKeys>;
 /** RocketMQ's defaults with some keys replaced. For tests and embedding; files are read by `loadBrokerConfig`. */
 export function defaultBrokerConfig(overrides: Partial<BrokerConfig> = {}): BrokerConfig {
   return { ...standardValues(brokerConfigKeys), ...overrides };
+}
+
+/** Reads a broker's configuration. Throws ConfigError, one line for each mistake. */
+export function loadBrokerConfig(source: ConfigSource = {}): LoadedConfig<BrokerConfig> {
+  const foreign = { ...nettyClientKeys, ...authKeys };
+  const loaded = loadConfig({ keys: brokerConfigKeys, foreign, refusals: BROKER_REFUSALS }, source);
+  const { config, given, notices } = loaded;
+  if (source.file !== undefined) config.brokerConfigPath = source.file;
+  // A master's id is 0 whatever the file says [BrokerStartup#buildBrokerController].
+  if (config.brokerRole !== "SLAVE" && config.brokerId !== 0) {
+    notices.push(`brokerId=${config.brokerId} becomes 0: brokerRole=${config.brokerRole} is a master`);
+    config.brokerId = 0;
+  }
+  if (config.haListenPort === 0 && config.listenPort !== 0) config.haListenPort = config.listenPort + 1;
+  if (given.has("rmqAddressServerDomain") && !config.fetchNamesrvAddrByAddressServer) {
+    notices.push("rmqAddressServerDomain is read only with fetchNamesrvAddrByAddressServer=true");
+  }
+  return loaded;
 }

@@ -16,6 +16,8 @@ export interface Key<T> {
   readonly important: boolean;
   /** Java's world only (pools of threads, netty, JVM, RocksDB): accepted, checked for its type, not used. */
   readonly unused: boolean;
+  /** Belongs to something that this version of mq does not have yet: accepted, checked, without effect. */
+  readonly later: boolean;
   /** Empty text means that it is not set: it is left out when a configuration is printed. */
   readonly optional: boolean;
   /** Text of a properties file to the value. */
@@ -26,11 +28,12 @@ export interface Key<T> {
 export type Keys = Record<string, Key<unknown>>;
 
 /** The values that keys declare. */
-export type ConfigOf<K extends Keys> = { [N in keyof K]: K[N] extends Key<infer T> ? T : never };
+export type ConfigOf<K extends Keys> = { -readonly [N in keyof K]: K[N] extends Key<infer T> ? T : never };
 
 interface KeyOptions {
   important?: boolean;
   unused?: boolean;
+  later?: boolean;
 }
 
 interface NumberOptions extends KeyOptions {
@@ -118,12 +121,12 @@ function row<T>(
   type: Key<T>["type"],
   standard: T | (() => T),
   meaning: string,
-  { important = false, unused = false }: KeyOptions,
+  { important = false, unused = false, later = false }: KeyOptions,
   allowed: string,
   schema: v.GenericSchema<string, T>,
   choices: readonly string[] = [],
 ): Key<T> {
-  return { type, standard, meaning, allowed, choices, important, unused, optional: false, schema };
+  return { type, standard, meaning, allowed, choices, important, unused, later, optional: false, schema };
 }
 
 /** A configuration with nothing set. */
