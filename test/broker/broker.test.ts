@@ -29,7 +29,7 @@ function records(response: RemotingCommand): StoredMessage[] {
   const body = response.body ?? Buffer.alloc(0);
   for (let at = 0; at < body.length; at += body.readInt32BE(at)) {
     const bytes = body.subarray(at, at + body.readInt32BE(at));
-    const message = decodeStoredMessage({ bytes, physicalOffset: 0 });
+    const message = decodeStoredMessage({ bytes, physicalOffset: Number(bytes.readBigInt64BE(28)) });
     if (message !== undefined) found.push(message);
   }
   return found;
@@ -209,7 +209,7 @@ describe("refusals name the state and keep RocketMQ's code", () => {
     ["timer", () => sendRequest({ properties: { UNIQ_KEY: "1", TIMER_DELAY_SEC: "5" } }), 1, "WHEEL_TIMER_NOT_ENABLE"],
     ["inner batch", () => sendRequest({ properties: { UNIQ_KEY: "1", INNER_NUM: "2" } }), 13, "INNER_NUM"],
     ["missing field", () => sendRequest({ ext: { b: undefined } }), 1, "b/topic"],
-    ["no number", () => sendRequest({ ext: { e: "x" } }), 1, "32-bit integer"],
+    ["no number", () => sendRequest({ ext: { e: "x" } }), 1, "want an integer"],
     ["body too large", () => sendRequest({ body: "x".repeat(4 * 1024 * 1024 + 1) }), 13, "the message is illegal"],
     [
       "batch to a retry topic",
