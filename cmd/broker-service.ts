@@ -2,7 +2,7 @@ import { errorText } from "../lib/base/errors.ts";
 import { type Broker, createBroker } from "../lib/broker/broker.ts";
 import type { BrokerConfig } from "../lib/config/broker-config.ts";
 import { defaultNamesrvConfig } from "../lib/config/namesrv-config.ts";
-import { createNamesrv, type Namesrv } from "../lib/namesrv/namesrv.ts";
+import type { Namesrv } from "../lib/namesrv/namesrv.ts";
 import { createRemotingClient } from "../lib/remoting/client.ts";
 import { RequestCode } from "../lib/remoting/codes.ts";
 import { say } from "./out.ts";
@@ -65,6 +65,7 @@ export class BrokerService implements Service {
       say(`no name server configured: using the one that answers on ${this.nameServer}`);
       return;
     }
+    const { createNamesrv } = await import("../lib/namesrv/namesrv.ts");
     this.namesrv = createNamesrv(defaultNamesrvConfig({ bindAddress: EMBEDDED_HOST, listenPort: EMBEDDED_PORT }));
     await this.namesrv.start();
     say(`no name server configured: one runs in this process on ${this.nameServer}`);
