@@ -192,4 +192,9 @@ export class IndexFile {
   close(): void {
     this.#file.close();
   }
+
+  /** Whether a query still holds the closed file's mapping. */
+  get isMapped(): boolean {
+    return this.#file.address !== 0;
+  }
 }

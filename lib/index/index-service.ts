@@ -211,15 +211,15 @@ export class IndexService {
     }
   }
 
-  /** Takes away all files but the last that hold only entries of records before `minPhysical`; returns their paths for removal. */
-  detachExpired(minPhysical: number): string[] {
-    const paths: string[] = [];
+  /** Takes away all files but the last that hold only entries of records before `minPhysical`; the caller removes them at its own pace. */
+  detachExpired(minPhysical: number): IndexFile[] {
+    const detached: IndexFile[] = [];
     while (this.files.length > 1 && this.files[0]!.endPhyOffset < minPhysical) {
       const file = this.files.shift()!;
       file.close();
-      paths.push(file.path);
+      detached.push(file);
     }
-    return paths;
+    return detached;
   }
 
   /** Drops everything: for a store whose log is gone. */
