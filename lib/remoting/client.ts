@@ -20,6 +20,9 @@ import type {
 /** [NettyClientConfig#connectTimeoutMillis] */
 const CONNECT_TIMEOUT_MS = 3_000;
 
+/** How long a closing client waits for its peers to take the last bytes. */
+const CLOSE_TIMEOUT_MS = 1_000;
+
 export interface RemotingClientOptions {
   connectTimeoutMs?: number;
   idleSeconds?: number;
@@ -84,6 +87,9 @@ class Client implements RemotingClient, ConnectionOwner {
     const peers = Array.from(this.#peers.values());
     for (const { connection } of peers) connection?.close("client closed");
     await Promise.allSettled(peers.map(({ opening }) => opening));
+    const deadline = performance.now() + CLOSE_TIMEOUT_MS;
+    while (this.#connections.size > 0 && performance.now() < deadline) await Bun.sleep(1);
+    for (const connection of this.#connections.keys()) connection.terminate("client closed");
   }
 
   frame(connection: SocketConnection, buffer: Buffer, start: number, end: number): void {

@@ -71,11 +71,13 @@ export class SocketConnection implements Connection {
   readonly #sink: FrameSink;
 
   constructor(socket: Socket<SocketConnection | undefined>, owner: ConnectionOwner) {
-    const ip = plainIp(socket.remoteAddress);
+    // A peer that is gone already has no address.
+    const ip = plainIp(socket.remoteAddress || "0.0.0.0");
+    const port = socket.remotePort || 0;
     this.#socket = socket;
     this.#owner = owner;
-    this.remoteAddress = formatAddress(ip, socket.remotePort);
-    this.remoteHost = hostBytes(ip, socket.remotePort);
+    this.remoteAddress = formatAddress(ip, port);
+    this.remoteHost = hostBytes(ip, port);
     this.calls = new Calls(this.remoteAddress);
     this.#output = new Output(socket, this);
     this.#sink = (buffer, start, end) => {

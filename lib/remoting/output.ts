@@ -171,7 +171,7 @@ export class Output {
   }
 
   #write(buffer: Uint8Array, start: number, bytes: number): number {
-    const written = this.#socket.write(buffer, start, bytes);
+    const written = writeTo(this.#socket, buffer, start, bytes);
     if (written < 0) {
       this.close();
       return 0;
@@ -199,6 +199,15 @@ export class Output {
     this.#pending.push(segment);
     this.#pendingBytes += segment.end - segment.start;
     this.#owner.pendingChanged(this.pendingBytes);
+  }
+}
+
+/** Bytes taken; -1 when the socket is closed, or fails: one peer's trouble must not keep the others' output from leaving. */
+function writeTo(socket: Socket<unknown>, buffer: Uint8Array, start: number, bytes: number): number {
+  try {
+    return socket.write(buffer, start, bytes);
+  } catch {
+    return -1;
   }
 }
 

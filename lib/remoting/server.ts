@@ -1,6 +1,7 @@
 import type { SocketHandler, TCPSocketListener } from "bun";
 import { ExitCode, errorText, MqError } from "../base/errors.ts";
 import { createLogger, type Logger } from "../base/log.ts";
+import { LogLimit } from "../base/log-limit.ts";
 import { portOwner } from "../os/port-owner.ts";
 import { formatAddress } from "./address.ts";
 import { FLAG_RESPONSE } from "./codes.ts";
@@ -13,6 +14,9 @@ import type { RawRequest, RemotingServer, RemotingServerOptions, SerializeType }
 
 /** How often a stopping server looks whether everything has left. */
 const CLOSE_POLL_MS = 5;
+
+/** Connections of one server; more are refused. */
+const CONNECTIONS_MAX = 65_536;
 
 type ServerSocketHandler = SocketHandler<SocketConnection | undefined>;
 
@@ -28,6 +32,7 @@ class Server implements RemotingServer, ConnectionOwner {
   readonly serializeType: SerializeType = 0;
   readonly connections = new Set<SocketConnection>();
   readonly #options: RemotingServerOptions;
+  readonly #refused = new LogLimit(1, this.logger.warn);
   readonly #dispatcher: Dispatcher;
   readonly #stopIdle: () => void;
   /** Reused for every request. */
@@ -120,6 +125,13 @@ class Server implements RemotingServer, ConnectionOwner {
   #handler(): ServerSocketHandler {
     return {
       open: (socket) => {
+        if (this.connections.size >= CONNECTIONS_MAX) {
+          this.#refused.write(`refuse connection: ${CONNECTIONS_MAX} are open, want fewer`, {
+            peer: socket.remoteAddress,
+          });
+          socket.terminate();
+          return;
+        }
         const connection = new SocketConnection(socket, this);
         socket.data = connection;
         this.connections.add(connection);
