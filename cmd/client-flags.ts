@@ -112,6 +112,14 @@ export const namesrvAddr = v.optional(
 
 export const requiredName = (what: string) => v.pipe(v.string(what), v.nonEmpty(what));
 
+/** The name of a topic or group as RocketMQ allows it. */
+export function resourceName(what: string, lengthMax: number) {
+  const message = `the name of a ${what}: letters, digits and %|_-, ${lengthMax} at most`;
+  return v.pipe(v.string(message), v.regex(/^[%|a-zA-Z0-9_-]+$/, message), v.maxLength(lengthMax, message));
+}
+
+export const topicName = resourceName("topic", 127);
+
 /**
  * A moment: ms since the epoch, yyyyMMddHHmmss in local time as RocketMQ writes it, ISO 8601, or a time ago such as 10m. As ms
  * since the epoch; undefined for anything else.

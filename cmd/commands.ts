@@ -40,7 +40,7 @@ export const COMMANDS: Readonly<Record<string, CommandRow>> = {
         "cat orders.txt | mq produce --topic orders",
       ],
     },
-    load: async () => general((await import("./produce.ts")).default),
+    load: async () => general((await import("./produce.ts")).produceCommand),
   },
   consume: {
     summary: "Receive messages of a topic as they come",
@@ -50,7 +50,7 @@ export const COMMANDS: Readonly<Record<string, CommandRow>> = {
         "mq consume --topic orders --group readers --count 10 --format json",
       ],
     },
-    load: async () => general((await import("./consume.ts")).default),
+    load: async () => general((await import("./consume.ts")).consumeCommand),
   },
   topic: {
     summary: "List, create, change and delete topics; their routes and offsets",
@@ -63,6 +63,6 @@ export const COMMANDS: Readonly<Record<string, CommandRow>> = {
       route: ["mq topic route -t orders"],
       status: ["mq topic status -t orders"],
     },
-    load: async () => general((await import("./topic.ts")).default),
+    load: async () => general((await import("./topic.ts")).topicCommand),
   },
 };

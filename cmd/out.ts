@@ -25,6 +25,12 @@ export function print(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
+/** Writes a stream's next piece; a promise while stdout takes no more. */
+export function write(data: string | Uint8Array): Promise<void> | undefined {
+  if (process.stdout.write(data)) return undefined;
+  return new Promise((resolve) => process.stdout.once("drain", resolve));
+}
+
 /** One JSON object on one line. bigint is written as a decimal number. */
 export function printJson(value: unknown): void {
   process.stdout.write(`${JSON.stringify(value, (_, item) => (typeof item === "bigint" ? Number(item) : item))}\n`);

@@ -14,20 +14,22 @@ import {
   parseFlags,
   positiveNumber,
   repeated,
-  requiredName,
+  resourceName,
+  topicName,
   wholeNumber,
 } from "./client-flags.ts";
-import { note, ProgressLine, printJson, printLine } from "./client-out.ts";
+import { print, printJson, say } from "./out.ts";
 import { produceItems } from "./produce-source.ts";
+import { ProgressLine } from "./progress-line.ts";
 
 const PROGRESS_MS = 500;
 const ASYNC_CONCURRENCY = 64;
 const INT_MAX = 0x7fff_ffff;
 
 const flagsSchema = v.object({
-  topic: requiredName("the name of a topic"),
+  topic: topicName,
   namesrv: namesrvAddr,
-  group: v.optional(requiredName("the name of a producer group"), "mq-produce"),
+  group: v.optional(resourceName("producer group", 120), "mq-produce"),
   body: v.optional(v.string()),
   file: v.optional(v.string()),
   size: v.optional(byteSize),
@@ -52,14 +54,10 @@ const flagsSchema = v.object({
 
 type Flags = v.InferOutput<typeof flagsSchema>;
 
-export default defineCommand({
+export const produceCommand = defineCommand({
   meta: {
     name: "produce",
-    description:
-      "Send messages: one given here, a file, generated ones, or one per line of stdin.\n\n" +
-      "  mq produce --topic orders 'hello' --key o-1 --tag new\n" +
-      "  seq 1000 | mq produce -t orders --async\n" +
-      "  mq produce -t orders --size 1k --count 100000 --async --batch 32",
+    description: "Send messages: one given here, a file, generated ones, or one per line of stdin",
   },
   args: {
     topic: { type: "string", alias: ["t"], description: "Topic to send to", valueHint: "topic" },
@@ -127,7 +125,7 @@ export default defineCommand({
     producer.start();
     try {
       const report = await produce(producer, flags, rawArgs);
-      await printReport(flags, report);
+      printReport(flags, report);
       if (report.failed > 0) process.exitCode = ExitCode.failure;
     } finally {
       await producer.shutdown();
@@ -201,15 +199,15 @@ function progressText(report: ProduceReport, total: number | undefined): string 
   return `sent ${report.sent} of ${total} (${Math.floor((100 * done) / total)} %)${failed}, ${speed}${eta}`;
 }
 
-async function printReport(flags: Flags, report: ProduceReport): Promise<void> {
+function printReport(flags: Flags, report: ProduceReport): void {
   const { latency, lastResult } = report;
-  for (const [text, count] of report.failures) note(count === 1 ? `failed: ${text}` : `failed ${count} times: ${text}`);
+  for (const [text, count] of report.failures) say(count === 1 ? `failed: ${text}` : `failed ${count} times: ${text}`);
   const percentiles = { p50: 0.5, p90: 0.9, p99: 0.99, "p99.9": 0.999 };
   const latencyMs = Object.fromEntries(
     Object.entries(percentiles).map(([name, at]) => [name, round(latency.percentile(at))]),
   );
   if (flags.json) {
-    await printJson({
+    printJson({
       topic: flags.topic,
       sent: report.sent,
       failed: report.failed,
@@ -231,19 +229,17 @@ async function printReport(flags: Flags, report: ProduceReport): Promise<void> {
   }
   if (lastResult !== undefined && report.sent === 1) {
     const { queue, queueOffset, msgId, status } = lastResult;
-    await printLine(
-      `${status}  msgId ${msgId}  broker ${queue.brokerName}  queue ${queue.queueId}  offset ${queueOffset}`,
-    );
+    print(`${status}  msgId ${msgId}  broker ${queue.brokerName}  queue ${queue.queueId}  offset ${queueOffset}`);
   }
   const notOk = [...report.statuses]
     .filter(([status]) => status !== "SEND_OK")
     .map(([status, count]) => `, ${count} ${status}`);
-  await printLine(
+  print(
     `sent ${report.sent}, failed ${report.failed}${notOk.join("")} in ${(report.elapsedMs / 1000).toFixed(2)} s, ${Math.round(report.rate)} msg/s`,
   );
   if (latency.count > 0) {
     const parts = Object.entries(latencyMs).map(([name, ms]) => `${name} ${ms}`);
-    await printLine(`latency in ms: ${parts.join("  ")}  max ${round(latency.max)}`);
+    print(`latency in ms: ${parts.join("  ")}  max ${round(latency.max)}`);
   }
 }
 

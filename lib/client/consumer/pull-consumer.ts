@@ -36,9 +36,14 @@ export class PullConsumer extends Consumer {
     return this.#buffer.poll(countMax, timeoutMs);
   }
 
+  /** What was polled so far counts as consumed. */
+  acknowledge(): void {
+    this.#buffer.acknowledge();
+  }
+
   /** Commits what was polled so far and waits for the brokers. */
   async commit(): Promise<void> {
-    this.#buffer.acknowledge();
+    this.acknowledge();
     await this.context.offsets.persistAll(ownedQueues(this.context), true);
   }
 

@@ -7,7 +7,6 @@ import { type ConsumerContext, isRetryTopic } from "./consumer-context.ts";
 import type { ProcessQueue } from "./process-queue.ts";
 import type { PullResult } from "./pull-api.ts";
 import type { Rebalance } from "./rebalance.ts";
-import { computePullFromWhere } from "./start-offset.ts";
 
 /** [DefaultMQPushConsumerImpl] How long a pull waits after what happened. */
 const FLOW_CONTROL_DELAY_MS = 50;
@@ -76,7 +75,9 @@ export class PullLoop {
     } else if (!processQueue.locked) return EXCEPTION_DELAY_MS;
     try {
       if (orderly && !processQueue.previouslyLocked) {
-        processQueue.nextOffset = await computePullFromWhere(this.#context, processQueue.queue);
+        // The owner before may have committed between our look and our lock.
+        const stored = await this.#context.offsets.readFromStore(processQueue.queue);
+        if (stored >= 0) processQueue.nextOffset = stored;
         processQueue.previouslyLocked = true;
       }
       const delayMs = await this.#pull(processQueue);

@@ -144,6 +144,8 @@ export class Rebalance {
       processQueue.locked = orderly;
       if (this.#context.stopped || !this.#context.subscriptions.has(queue.topic)) return "failed";
       processQueues.set(key, processQueue);
+      // The group begins here even if it stops before the first message: what arrives meanwhile is not skipped next time.
+      offsets.update(queue, processQueue.nextOffset, false);
       logger.info(`consuming ${messageQueueText(queue)} from offset ${processQueue.nextOffset}`, { group });
       this.#startQueue(processQueue);
       return "taken";
