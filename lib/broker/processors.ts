@@ -2,6 +2,7 @@ import { RequestCode } from "../remoting/codes.ts";
 import type { ProcessorEntry, ProcessorTable } from "../remoting/types.ts";
 import type { BrokerContext } from "./broker-context.ts";
 import { adminClientRelayProcessors } from "./processor/admin-client-relay.ts";
+import { adminConfigProcessors } from "./processor/admin-config.ts";
 import { adminConnectionProcessors } from "./processor/admin-connection.ts";
 import { adminConsumeStatsProcessors } from "./processor/admin-consume-stats.ts";
 import { adminGroupProcessors } from "./processor/admin-group.ts";
@@ -12,6 +13,7 @@ import { clientManageProcessors } from "./processor/client-manage.ts";
 import { consumerManageProcessors } from "./processor/consumer-manage.ts";
 import { endTransactionProcessors } from "./processor/end-transaction.ts";
 import { lockBatchProcessors } from "./processor/lock-batch.ts";
+import { messageRequestModeProcessors } from "./processor/message-request-mode.ts";
 import { type PullMessageProcessor, pullMessageProcessors } from "./processor/pull-message.ts";
 import { queryMessageProcessors } from "./processor/query-message.ts";
 import { replyMessageProcessors } from "./processor/reply-message.ts";
@@ -38,6 +40,8 @@ export function brokerProcessors(context: BrokerContext, pulls: PullMessageProce
     adminConnectionProcessors(context),
     adminClientRelayProcessors(context),
     adminRuntimeProcessors(context),
+    adminConfigProcessors(context),
+    messageRequestModeProcessors(),
   ];
   for (const [code, entry] of parts.flat()) {
     if (table.has(code)) throw new Error(`request code ${code} has two processors`);

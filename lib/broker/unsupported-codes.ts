@@ -65,8 +65,6 @@ export const UNSUPPORTED_CODES: ReadonlyMap<number, string> = new Map<number, st
     RequestCode.GET_TIMER_METRICS,
     RequestCode.RECALL_MESSAGE,
     RequestCode.QUERY_ASSIGNMENT,
-    RequestCode.SET_MESSAGE_REQUEST_MODE,
-    RequestCode.GET_ALL_MESSAGE_REQUEST_MODE,
     RequestCode.POP_MESSAGE,
     RequestCode.ACK_MESSAGE,
     RequestCode.PEEK_MESSAGE,
@@ -84,13 +82,8 @@ export const UNSUPPORTED_CODES: ReadonlyMap<number, string> = new Map<number, st
     RequestCode.REMOVE_COLD_DATA_FLOW_CTR_CONFIG,
     RequestCode.GET_COLD_DATA_FLOW_CTR_INFO,
     RequestCode.SET_COMMITLOG_READ_MODE,
-    RequestCode.UPDATE_AND_GET_GROUP_FORBIDDEN,
     RequestCode.AUTH_CREATE_USER,
     RequestCode.AUTH_LIST_ACL,
-  ]),
-  ...because("run-time configuration is not built yet", [
-    RequestCode.UPDATE_BROKER_CONFIG,
-    RequestCode.GET_BROKER_CONFIG,
   ]),
 ]);
 

@@ -14,6 +14,8 @@ import { groupOf, refusal, refuseFault, subscriptionJson, success, topicOf, writ
 
 /** Groups in one list request. */
 const GROUPS_PER_REQUEST_MAX = 10_000;
+/** Bit of the forbidden table that stops pulls [PermName.INDEX_PERM_READ]. */
+const READ_FORBIDDEN_BIT = 2;
 /** A retry topic has as many queues. */
 const RETRY_QUEUES_MAX = 1024;
 
@@ -121,7 +123,21 @@ export function adminGroupProcessors(context: BrokerContext): [number, Processor
     return success({ group, topic, subscriptionData: data === undefined ? undefined : subscriptionJson(data) });
   }
 
+  /** Tells, and with `readable` sets, whether a group may consume a topic [AdminBrokerProcessor#updateAndGetGroupForbidden]. */
+  async function updateAndGetGroupForbidden({ ext }: RemotingCommand): Promise<RemotingResponse> {
+    const group = groupOf(ext);
+    const topic = topicOf(ext);
+    const readable = optionalBoolean(ext, "readable");
+    if (readable !== undefined) {
+      const bits = groups.forbidden(group, topic);
+      const changed = readable ? bits & ~(1 << READ_FORBIDDEN_BIT) : bits | (1 << READ_FORBIDDEN_BIT);
+      if (changed !== bits) writtenOrRefuse(await groups.updateForbidden(group, topic, changed), groups.path);
+    }
+    return success({ group, topic, readable: !groups.isForbidden(group, topic, READ_FORBIDDEN_BIT) });
+  }
+
   return [
+    [RequestCode.UPDATE_AND_GET_GROUP_FORBIDDEN, { processor: updateAndGetGroupForbidden }],
     [RequestCode.UPDATE_AND_CREATE_SUBSCRIPTIONGROUP, { processor: updateGroup }],
     [RequestCode.UPDATE_AND_CREATE_SUBSCRIPTIONGROUP_LIST, { processor: updateGroupList }],
     [RequestCode.GET_ALL_SUBSCRIPTIONGROUP_CONFIG, { processor: getAllGroups }],
