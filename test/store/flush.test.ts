@@ -1,0 +1,220 @@
+import { describe, expect, test } from "bun:test";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { CommitLog } from "../../lib/store/commitlog/commit-log.ts";
+import { FlushService } from "../../lib/store/commitlog/flush-service.ts";
+import { MappedFile } from "../../lib/store/mappedfile/mapped-file.ts";
+import type { PutMessageStatus } from "../../lib/store/types.ts";
+import { until } from "../support/until.ts";
+import { LogLines, message, openStore, type Store, smallConfig, TempDir } from "./store-fixture.ts";
+
+/** Counts flushes of mapped files while it lives; `fail` makes them fail, `hold` makes them wait. */
+class FlushSpy implements Disposable {
+  calls = 0;
+  inFlight = 0;
+  inFlightMax = 0;
+  failWith: Error | undefined;
+  hold: Promise<void> | undefined;
+  private readonly original = MappedFile.prototype.flush;
+
+  constructor() {
+    const spy = this;
+    MappedFile.prototype.flush = async function (this: MappedFile) {
+      spy.calls++;
+      spy.inFlight++;
+      spy.inFlightMax = Math.max(spy.inFlightMax, spy.inFlight);
+      try {
+        await spy.hold;
+        if (spy.failWith !== undefined) throw spy.failWith;
+        await spy.original.call(this);
+      } finally {
+        spy.inFlight--;
+      }
+    };
+  }
+
+  [Symbol.dispose](): void {
+    MappedFile.prototype.flush = this.original;
+  }
+}
+
+function durable(store: Store, physicalEnd: number, wait = true): Promise<PutMessageStatus> {
+  return new Promise((resolve) => store.awaitDurable(physicalEnd, wait, resolve));
+}
+
+const SYNC = { flushDiskType: "SYNC_FLUSH" as const };
+
+describe("group commit", () => {
+  test("all senders of one turn share one flush, and only one is in flight", async () => {
+    using dir = new TempDir();
+    const store = await openStore(smallConfig(dir.path, SYNC));
+    {
+      using spy = new FlushSpy();
+      const answers = Array.from({ length: 100 }, (_, i) =>
+        durable(store, store.append(message("T", i % 4, `${i}`)).physicalEnd),
+      );
+      expect(new Set(await Promise.all(answers))).toEqual(new Set(["PUT_OK"]));
+      expect(spy.calls).toBe(1);
+      expect(store.flushedWhere).toBe(store.maxPhyOffset);
+
+      const waves: Promise<PutMessageStatus>[] = [];
+      for (let i = 0; i < 20; i++) {
+        waves.push(durable(store, store.append(message("T", 0, "x")).physicalEnd));
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      await Promise.all(waves);
+      expect(spy.inFlightMax).toBe(1);
+      expect(spy.calls).toBeLessThan(21);
+    }
+    await store.shutdown();
+  });
+
+  test("WAIT=false is answered at once and flushed nevertheless", async () => {
+    using dir = new TempDir();
+    const store = await openStore(smallConfig(dir.path, SYNC));
+    const { physicalEnd } = store.append(message("T", 0, "x"));
+    let answered: PutMessageStatus | undefined;
+    store.awaitDurable(physicalEnd, false, (status) => {
+      answered = status;
+    });
+    expect(answered).toBe("PUT_OK");
+    expect(await durable(store, physicalEnd)).toBe("PUT_OK");
+    await store.shutdown();
+  });
+
+  test("a flush that takes longer than syncFlushTimeout answers FLUSH_DISK_TIMEOUT, and the message is still there", async () => {
+    using dir = new TempDir();
+    const store = await openStore(smallConfig(dir.path, { ...SYNC, syncFlushTimeout: 20 }));
+    {
+      using spy = new FlushSpy();
+      const held = Promise.withResolvers<void>();
+      spy.hold = held.promise;
+      const { physicalEnd } = store.append(message("T", 0, "x"));
+      expect(await durable(store, physicalEnd)).toBe("FLUSH_DISK_TIMEOUT");
+      held.resolve();
+      expect(await durable(store, physicalEnd)).toBe("PUT_OK");
+    }
+    await store.shutdown();
+  });
+
+  test("a failed flush fails everyone who waits, stops all writes, is told once and never tried again", async () => {
+    using dir = new TempDir();
+    const logger = new LogLines();
+    const fatal: string[] = [];
+    const config = smallConfig(dir.path, SYNC);
+    const store = await openStore(config, { onFatal: (error) => fatal.push(error.message) }, logger);
+    const before = store.append(message("T", 0, "flushed")).physicalEnd;
+    expect(await durable(store, before)).toBe("PUT_OK");
+    {
+      using spy = new FlushSpy();
+      spy.failWith = new Error("EIO: i/o error, fdatasync");
+      const answers = [1, 2, 3].map(() => durable(store, store.append(message("T", 0, "lost")).physicalEnd));
+      expect(await Promise.all(answers)).toEqual(Array(3).fill("SERVICE_NOT_AVAILABLE"));
+      expect(fatal).toEqual(["cannot flush the commit log: EIO: i/o error, fdatasync"]);
+      spy.failWith = undefined;
+      const refused = store.append(message("T", 0, "more"));
+      expect(refused.status).toBe("SERVICE_NOT_AVAILABLE");
+      expect(refused.reason).toContain("EIO");
+      expect(await durable(store, before)).toBe("SERVICE_NOT_AVAILABLE");
+      expect(spy.calls).toBe(1);
+      expect(store.flushedWhere).toBe(before);
+    }
+    await store.shutdown();
+    expect(existsSync(join(dir.path, "abort"))).toBe(true);
+    expect(logger.lines.filter((line) => line.startsWith("error cannot flush the commit log")).length).toBe(1);
+  });
+
+  test("flush and slave are waited for together; the slave's failure is the one told", async () => {
+    using dir = new TempDir();
+    let replicated: PutMessageStatus = "PUT_OK";
+    const awaitReplication = (_end: number, done: (status: PutMessageStatus) => void) =>
+      void setImmediate(done, replicated);
+    const store = await openStore(smallConfig(dir.path, SYNC), { awaitReplication });
+    expect(await durable(store, store.append(message("T", 0, "x")).physicalEnd)).toBe("PUT_OK");
+    replicated = "FLUSH_SLAVE_TIMEOUT";
+    expect((await store.putMessage(message("T", 0, "x"))).status).toBe("FLUSH_SLAVE_TIMEOUT");
+    await store.shutdown();
+  });
+});
+
+describe("ASYNC_FLUSH", () => {
+  test("senders are answered at once; the clock flushes", async () => {
+    using dir = new TempDir();
+    const store = await openStore(smallConfig(dir.path, { flushIntervalCommitLog: 5, flushCommitLogLeastPages: 0 }));
+    const { physicalEnd } = store.append(message("T", 0, "x"));
+    let answered: PutMessageStatus | undefined;
+    store.awaitDurable(physicalEnd, true, (status) => {
+      answered = status;
+    });
+    expect(answered).toBe("PUT_OK");
+    await until(() => store.flushedWhere >= physicalEnd);
+    await store.shutdown();
+  });
+
+  test("fewer dirty pages than flushCommitLogLeastPages wait for the thorough flush", async () => {
+    using dir = new TempDir();
+    const config = smallConfig(dir.path, { flushCommitLogLeastPages: 4 });
+    const queues = { nextQueueOffset: () => 0, increaseQueueOffset: () => {}, dispatch: () => {} };
+    const log = new CommitLog({ config, directories: [join(dir.path, "commitlog")], follower: queues });
+    log.start();
+    const listener = { onFlushed: () => {}, onCommitted: () => {}, onFatal: () => {} };
+    const service = new FlushService(log, { ...config, flushCommitLogTimed: false }, listener);
+    service.start();
+    log.append(message("T", 0, Buffer.alloc(1000)));
+    service.appended();
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(log.flushedWhere).toBe(0);
+    log.append(message("T", 0, Buffer.alloc(16_000)));
+    service.appended();
+    while (log.flushedWhere === 0) await new Promise((resolve) => setImmediate(resolve));
+    expect(log.flushedWhere).toBe(log.maxOffset);
+    await service.stop();
+    await log.close();
+  });
+});
+
+describe("transientStorePoolEnable", () => {
+  const TRANSIENT = {
+    transientStorePoolEnable: true,
+    commitIntervalCommitLog: 3_600_000,
+    flushIntervalCommitLog: 3_600_000,
+  };
+
+  test("appended records are in memory only, readable after the commit, and a stop commits them", async () => {
+    using dir = new TempDir();
+    const config = smallConfig(dir.path, TRANSIENT);
+    let store = await openStore(config);
+    const body = Buffer.alloc(5000, "x");
+    for (let i = 0; i < 30; i++) expect(store.append(message("T", 0, body)).queueOffset).toBe(i);
+    expect(store.getMaxOffsetInQueue("T", 0)).toBe(0);
+    expect(await store.readRecord(0)).toBeUndefined();
+    expect(readFileSync(join(dir.path, "commitlog/00000000000000000000")).readInt32BE(0)).toBe(0);
+    await store.shutdown();
+    expect(existsSync(join(dir.path, "abort"))).toBe(false);
+    store = await openStore(config);
+    expect(store.getMaxOffsetInQueue("T", 0)).toBe(30);
+    expect(store.append(message("T", 0, "next")).queueOffset).toBe(30);
+    await store.shutdown();
+  });
+
+  test("the clock commits, then everything is readable", async () => {
+    using dir = new TempDir();
+    const config = smallConfig(dir.path, { ...TRANSIENT, commitIntervalCommitLog: 5 });
+    const store = await openStore(config);
+    for (let i = 0; i < 30; i++) store.append(message("T", 0, Buffer.alloc(5000, "x")));
+    await until(() => store.getMaxOffsetInQueue("T", 0) === 30);
+    expect((await store.readRecord(0))?.bytes.readInt32BE(0)).toBeGreaterThan(5000);
+    await store.shutdown();
+  });
+
+  test("more files than the pool has buffers do not stop the writer", async () => {
+    using dir = new TempDir();
+    const config = smallConfig(dir.path, { ...TRANSIENT, transientStorePoolSize: 2 });
+    const store = await openStore(config);
+    for (let i = 0; i < 100; i++) expect(store.append(message("T", 0, Buffer.alloc(6000, "x"))).status).toBe("PUT_OK");
+    await store.shutdown();
+    const again = await openStore(config);
+    expect(again.getMaxOffsetInQueue("T", 0)).toBe(100);
+    await again.shutdown();
+  });
+});
