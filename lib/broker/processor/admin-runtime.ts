@@ -1,4 +1,5 @@
 import { statfs } from "node:fs/promises";
+import { join } from "node:path";
 import { JavaDouble } from "../../base/fastjson.ts";
 import { parseOffsetMsgId } from "../../message/message-id.ts";
 import { RequestCode, ResponseCode } from "../../remoting/codes.ts";
@@ -6,6 +7,7 @@ import { requireString } from "../../remoting/headers.ts";
 import type { ProcessorEntry, RemotingCommand, RemotingResponse } from "../../remoting/types.ts";
 import type { BrokerContext } from "../broker-context.ts";
 import type { StatsSnapshot } from "../stats/stats-item.ts";
+import { javaDouble } from "../stats/tps-window.ts";
 import { decodeStoredMessage } from "../stored-message.ts";
 import { refusal, success } from "./admin-request.ts";
 
@@ -108,7 +110,6 @@ async function runtimeInfo(context: BrokerContext): Promise<Map<string, string>>
     timerEnqueueTps: "0.0",
     timerDequeueTps: "0.0",
     remainTransientStoreBufferNumbs: "2147483647",
-    remainHowManyDataToFlush: byteText(Math.max(0, store.maxPhyOffset - store.flushedWhere)),
     commitLogMinOffset: String(store.minPhyOffset),
     commitLogMaxOffset: String(store.maxPhyOffset),
     ...queueInfo(context, load.waitingSends, holdService.waiting),
@@ -116,9 +117,12 @@ async function runtimeInfo(context: BrokerContext): Promise<Map<string, string>>
     ...schedule.runtimeInfo(),
     ...store.runtimeInfo(),
   };
+  for (const name of ["remainHowManyDataToFlush", "remainHowManyDataToCommit"]) {
+    const bytes = Number(info[name]);
+    if (Number.isFinite(bytes)) info[name] = byteText(bytes);
+  }
   info.earliestMessageTimeStamp ??= String(await earliestMessageTime(context));
-  const capacity = await capacityText(config.storePathRootDir);
-  if (capacity !== undefined) info.commitLogDirCapacity = capacity;
+  Object.assign(info, await diskInfo(config.storePathRootDir, config.storePathCommitLog));
   return new Map(Object.entries(info).sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
@@ -153,13 +157,28 @@ async function earliestMessageTime({ store }: BrokerContext): Promise<number> {
   return (record === undefined ? undefined : decodeStoredMessage(record))?.storeTimestamp ?? -1;
 }
 
-/** `Total : x, Free : y.` of the disk that holds the store. */
-async function capacityText(path: string): Promise<string | undefined> {
+/** Use and size of the disks that hold commit log and consume queues; -1 for a disk that cannot be asked. */
+async function diskInfo(root: string, commitLogPath: string): Promise<Record<string, string>> {
+  const path = commitLogPath === "" ? join(root, "commitlog") : commitLogPath;
+  const [log, queues, whole] = await Promise.all([diskUse(path), diskUse(root), statfs(root).catch(() => undefined)]);
+  const info: Record<string, string> = {
+    commitLogDiskRatio: log,
+    [`commitLogDiskRatio_${path}`]: log,
+    consumeQueueDiskRatio: queues,
+  };
+  if (whole !== undefined)
+    info.commitLogDirCapacity = `Total : ${byteText(whole.blocks * whole.bsize)}, Free : ${byteText(whole.bfree * whole.bsize)}.`;
+  return info;
+}
+
+/** Used part of a disk in hundredths, rounded up [UtilAll#getDiskPartitionSpaceUsedPercent]. */
+async function diskUse(path: string): Promise<string> {
   try {
-    const { bsize, blocks, bfree } = await statfs(path);
-    return `Total : ${byteText(blocks * bsize)}, Free : ${byteText(bfree * bsize)}.`;
+    const { blocks, bfree, bavail } = await statfs(path);
+    const used = blocks - bfree;
+    return blocks > 0 ? javaDouble(Math.ceil((used * 100) / (used + bavail)) / 100) : "-1.0";
   } catch {
-    return undefined;
+    return "-1.0";
   }
 }
 

@@ -2,7 +2,7 @@ import { createLogger } from "../../base/log.ts";
 import { isSystemTopic } from "../topic/topic-validator.ts";
 import type { StatsItem } from "./stats-item.ts";
 import { STATS_KEYS_MAX, StatsItemSet } from "./stats-item-set.ts";
-import { TpsWindow } from "./tps-window.ts";
+import { javaDouble, TpsWindow } from "./tps-window.ts";
 
 /** Names that code 315 can ask for [Stats, BrokerStatsManager]. */
 export const STATS_NAMES = [
@@ -63,6 +63,8 @@ export class BrokerStats {
   private readonly missTps = new TpsWindow();
   private readonly totalTps = new TpsWindow();
   private readonly transferredTps = new TpsWindow();
+  private putTimes = 0;
+  private putSize = 0;
   private getFoundTimes = 0;
   private getMissTimes = 0;
 
@@ -98,6 +100,8 @@ export class BrokerStats {
     const flow = this.topics.get(topic) ?? this.addTopic(topic);
     flow.nums.add(count, 1);
     flow.size.add(bytes, 1);
+    this.putTimes += count;
+    this.putSize += bytes;
     if (queueId >= 0 && this.options.enableDetailStat !== false) {
       this.queueItem(flow.queueNums, "QUEUE_PUT_NUMS", topic, queueId, "").add(count, 1);
       this.queueItem(flow.queueSize, "QUEUE_PUT_SIZE", topic, queueId, "").add(bytes, 1);
@@ -190,6 +194,9 @@ export class BrokerStats {
   /** The keys of code 28 that counters give. */
   runtimeInfo(): Record<string, string> {
     return {
+      putMessageTimesTotal: String(this.putTimes),
+      putMessageSizeTotal: String(this.putSize),
+      putMessageAverageSize: javaDouble(this.putTimes === 0 ? 0 : this.putSize / this.putTimes),
       putTps: this.putTps.text(),
       getFoundTps: this.foundTps.text(),
       getMissTps: this.missTps.text(),
