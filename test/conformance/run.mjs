@@ -36,7 +36,7 @@ if (flags.list || chosen.length === 0) {
   for (const suite of suites) console.log(`${suite.name.padEnd(24)} ${suite.targets.join(",").padEnd(8)} ${suite.about}`);
   process.exit(flags.list ? 0 : 64);
 }
-const needsMq = target === "mq" || chosen.some((suite) => suite.mq);
+const needsMq = target === "mq";
 if (needsMq && !existsSync(mq)) {
   console.error(`run conformance: ${mq} is missing; build it with: npm run build`);
   process.exit(66);

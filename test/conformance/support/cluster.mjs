@@ -4,8 +4,8 @@ import { referenceJars, root } from "./cache.mjs";
 import { accepts, brokerPort } from "./ports.mjs";
 import { Child, run } from "./process.mjs";
 
-/** The executable under test; MQ_BINARY names another one. */
-export const mq = process.env.MQ_BINARY ?? join(root, "dist", "mq");
+/** The executable under test; MQ_EXECUTABLE names another one. */
+export const mq = process.env.MQ_EXECUTABLE ?? join(root, "dist", "mq");
 
 /** Waits made short, and files small, so that a suite ends in minutes; every other key keeps its default. */
 export const quick = {

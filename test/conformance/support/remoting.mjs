@@ -83,3 +83,15 @@ export async function clusterInfo(address) {
     connection.close();
   }
 }
+
+/** Creates a topic at one broker (code 17) with this number of queues. */
+export async function createTopic(port, topic, queues) {
+  const connection = await RawConnection.to(port);
+  const fields = { topic, defaultTopic: "TBW102", readQueueNums: `${queues}`, writeQueueNums: `${queues}`, perm: "6", topicFilterType: "SINGLE_TAG", topicSysFlag: "0", order: "false" };
+  try {
+    const { code, remark } = await connection.request(17, fields);
+    if (code !== 0) throw new Error(`create topic ${topic}: code ${code}, ${remark}`);
+  } finally {
+    connection.close();
+  }
+}

@@ -46,7 +46,7 @@ public final class Conformance {
         switch (name) {
             case "golden": return new GoldenTheme();
             case "broker-restart": return new BrokerRestartTheme();
-            case "store-write": return new StoreTheme(true);
+            case "store-step": return new StoreTheme(true);
             case "store-verify": return new StoreTheme(false);
             default: throw new IllegalArgumentException("no theme " + name);
         }

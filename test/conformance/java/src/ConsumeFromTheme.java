@@ -32,13 +32,21 @@ final class ConsumeFromTheme implements Theme {
         context.awaitSame("last-goes-on", wanted, last);
 
         String empty = context.topic("empty", 2);
-        List<String> waiting = consumer(context, "empty", empty, ConsumeFromWhere.CONSUME_FROM_LAST_OFFSET);
+        List<String> waiting = Collections.synchronizedList(new ArrayList<>());
+        DefaultMQPushConsumer early = start(context, "empty", empty, ConsumeFromWhere.CONSUME_FROM_LAST_OFFSET, waiting);
+        context.await(() -> Context.assigned(early, empty) == 2);
         context.send(producer, empty, "tag", "late", 10);
         context.awaitSame("last-on-empty-topic", Context.numbered("late", 10), waiting);
     }
 
     private static List<String> consumer(Context context, String group, String topic, ConsumeFromWhere where) throws Exception {
         List<String> into = Collections.synchronizedList(new ArrayList<>());
+        start(context, group, topic, where, into);
+        return into;
+    }
+
+    private static DefaultMQPushConsumer start(Context context, String group, String topic, ConsumeFromWhere where, List<String> into)
+        throws Exception {
         DefaultMQPushConsumer consumer = context.pushConsumer(group);
         consumer.setConsumeFromWhere(where);
         consumer.setConsumeTimestamp(new SimpleDateFormat("yyyyMMddHHmmss").format(new Date(System.currentTimeMillis() + 3600_000)));
@@ -48,6 +56,6 @@ final class ConsumeFromTheme implements Theme {
             return ConsumeConcurrentlyStatus.CONSUME_SUCCESS;
         });
         consumer.start();
-        return into;
+        return consumer;
     }
 }

@@ -103,13 +103,15 @@ final class SendTheme implements Theme {
             MessageExt message = stored.get(i);
             boolean right = message.getQueueOffset() == i && Context.body(message).equals("batch-" + i)
                 && message.getTags().equals("tag" + i % 3) && message.getKeys().equals("batch-key-" + i)
-                && message.getUserProperty("number").equals(String.valueOf(i))
-                && result.getMsgId().split(",")[i].equals(message.getMsgId());
+                && message.getUserProperty("number").equals(String.valueOf(i));
             if (!right) {
                 wrong.add(message.getQueueOffset() + " " + Context.body(message) + " " + message.getMsgId() + " " + message.getProperties());
             }
         }
         context.check("batch-members", wrong.isEmpty(), wrong);
+        // The broker appends the batch's own properties to each member's; 5.x batches have an id of their own there.
+        long ids = stored.stream().map(MessageExt::getMsgId).distinct().count();
+        context.equal("batch-member-ids", Shim.BATCH_HAS_AN_ID ? 1 : 10, ids);
         SendResult second = producer.send(messages);
         context.equal("batch-next-offset", 10, second.getQueueOffset());
     }

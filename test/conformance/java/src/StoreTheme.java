@@ -11,8 +11,8 @@ import org.apache.rocketmq.common.message.MessageExt;
 import org.apache.rocketmq.common.message.MessageQueue;
 
 /**
- * A store that goes from one broker to another. The run name is "PREFIX:ROUND": round n writes round n, or verifies
- * that rounds 0 to n are all there: bodies, order, properties, index, consumer offsets and topic settings.
+ * A store that goes from one broker to another. The run name is "PREFIX:ROUND": step n verifies that rounds
+ * 0 to n-1 are all there (bodies, order, properties, index, consumer offsets, topic and group settings) and writes round n.
  */
 @SuppressWarnings("deprecation")
 final class StoreTheme implements Theme {
@@ -29,10 +29,11 @@ final class StoreTheme implements Theme {
         String[] parts = context.run.split(":");
         String topic = parts[0] + "-store";
         int round = Integer.parseInt(parts[1]);
+        if (round > 0) {
+            verify(context, topic, round - 1);
+        }
         if (write) {
             write(context, topic, round);
-        } else {
-            verify(context, topic, round);
         }
     }
 

@@ -11,6 +11,8 @@ final class Shim {
     /** A blocking request waits for its reply. */
     static final boolean WAITS_FOR_REPLIES = true;
 
+    static final boolean BATCH_HAS_AN_ID = false;
+
     private Shim() { }
 
     static void broadcast(DefaultMQPushConsumer consumer) {
@@ -53,6 +55,6 @@ final class Shim {
     }
 
     static void deleteInNamesrv(DefaultMQAdminExt admin, String namesrv, String topic) throws Exception {
-        admin.deleteTopicInNameServer(Set.of(namesrv), "DefaultCluster", topic);
+        admin.deleteTopicInNameServer(Set.of(namesrv), topic, "DefaultCluster");
     }
 }

@@ -11,6 +11,8 @@ final class Shim {
     /** A blocking request of 5.3.3 gives up as soon as its message is stored. */
     static final boolean WAITS_FOR_REPLIES = false;
 
+    static final boolean BATCH_HAS_AN_ID = true;
+
     private Shim() { }
 
     static void broadcast(DefaultMQPushConsumer consumer) {
