@@ -106,6 +106,11 @@ export interface BrokerContext {
 
   /** Registers with all name servers now; with `changed`, only these topics travel [enableSplitRegistration, registerIncrementBrokerData]. */
   registerBroker(changed?: readonly TopicConfig[]): void;
+  /**
+   * Resolves when the name servers know the topic changes made so far, a second later at most: to be awaited before a peer is
+   * told that a topic exists.
+   */
+  routesPublished(): Promise<void>;
   /** Addresses of the name servers known now, `host:port`. */
   nameServers(): string[];
   /** Cleans up after a deleted group's clients or a deleted topic's waiting pulls; safe to call for unknown names. */

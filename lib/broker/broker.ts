@@ -187,6 +187,10 @@ class BrokerController implements Broker, BrokerContext {
     else this.outApi.topicsChanged(changed);
   }
 
+  routesPublished(): Promise<void> {
+    return this.outApi.published();
+  }
+
   nameServers(): string[] {
     return this.nameServerList.addresses;
   }
@@ -308,6 +312,7 @@ class BrokerController implements Broker, BrokerContext {
       prepareGroup: (group, unitMode, topics) => {
         const groupConfig = this.groups.findSubscriptionGroupConfig(group);
         if (groupConfig === undefined) return undefined;
+        const { counter } = this.topics.dataVersion;
         this.topics.createTopicInSendMessageBackMethod(
           RETRY_GROUP_TOPIC_PREFIX + group,
           groupConfig.retryQueueNums,
@@ -315,7 +320,10 @@ class BrokerController implements Broker, BrokerContext {
           unitMode ? UNIT_SUB_FLAG : 0,
           topics.some((topic) => this.topics.isOrderTopic(topic)),
         );
-        return { notify: groupConfig.notifyConsumerIdsChangedEnable };
+        return {
+          notify: groupConfig.notifyConsumerIdsChangedEnable,
+          created: this.topics.dataVersion.counter !== counter,
+        };
       },
       wantsNotices: (group) => this.groups.table.get(group)?.notifyConsumerIdsChangedEnable ?? true,
     };

@@ -11,6 +11,7 @@ const UNREGISTER_TIMEOUT_MS = 3_000;
 const PERIOD_MIN_MS = 10_000;
 const PERIOD_MAX_MS = 60_000;
 const RETRY_FIRST_MS = 500;
+const PUBLISH_WAIT_MS = 1_000;
 const PERM_ALL_ACCESS = 6;
 
 /** Who this broker is to name servers. */
@@ -41,7 +42,8 @@ interface NameServer {
   up: boolean | undefined;
   /** The last registration carried or left unchanged the whole table, and the connection held since. */
   synced: boolean;
-  sending: boolean;
+  /** The registration on its way, with those that follow it at once. */
+  sending: Promise<void> | undefined;
   /** Something changed while a registration was on its way. */
   again: boolean;
   retryMs: number;
@@ -55,6 +57,7 @@ export class BrokerOutApi {
   private timer: ReturnType<typeof setInterval> | undefined;
   private changed = new Map<string, TopicConfig>();
   private flushScheduled = false;
+  private publishing: Promise<unknown> = Promise.resolve();
   private fullBody: { key: string; body: Buffer } | undefined;
   private stopped = false;
   private nowhere = false;
@@ -95,13 +98,29 @@ export class BrokerOutApi {
     for (const topic of topics) this.changed.set(topic.topicName, topic);
     if (this.flushScheduled || this.stopped) return;
     this.flushScheduled = true;
-    setImmediate(() => {
-      this.flushScheduled = false;
-      const changed = [...this.changed.values()];
-      this.changed = new Map();
-      if (this.stopped) return;
-      for (const server of this.servers.values()) void this.register(server, changed);
+    this.publishing = Promise.resolve().then(() => this.publishChanges());
+  }
+
+  /**
+   * Resolves when every name server that is up knows the changes made so far, or after a second: whoever is told that a topic
+   * exists finds its route.
+   */
+  async published(): Promise<void> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise((resolve) => {
+      timer = setTimeout(resolve, PUBLISH_WAIT_MS);
     });
+    await Promise.race([this.publishing, late]);
+    clearTimeout(timer);
+  }
+
+  private async publishChanges(): Promise<void> {
+    this.flushScheduled = false;
+    const changed = [...this.changed.values()];
+    this.changed = new Map();
+    if (this.stopped) return;
+    const up = [...this.servers.values()].filter((server) => server.up === true);
+    await Promise.all(up.map((server) => this.register(server, changed)));
   }
 
   /** Unregisters everywhere and closes the connections. */
@@ -130,7 +149,7 @@ export class BrokerOutApi {
         address,
         up: undefined,
         synced: false,
-        sending: false,
+        sending: undefined,
         again: false,
         retryMs: RETRY_FIRST_MS,
         retryTimer: undefined,
@@ -150,37 +169,42 @@ export class BrokerOutApi {
   }
 
   /** `changed` travels alone when this name server has everything else. */
-  private async register(server: NameServer, changed?: readonly TopicConfig[]): Promise<void> {
-    if (server.sending) {
+  private register(server: NameServer, changed?: readonly TopicConfig[]): Promise<void> {
+    if (server.sending !== undefined) {
       // What is on its way may miss the change: the next one carries the whole table.
       server.again = true;
-      if (changed !== undefined) server.synced = false;
-      return;
+      server.synced = false;
+      return server.sending;
     }
     clearTimeout(server.retryTimer);
-    server.sending = true;
-    const partial = changed !== undefined && changed.length > 0 && server.synced;
-    try {
-      const body = partial ? this.encode(changed) : this.full();
-      const ext = {
-        ...this.source.identity(),
-        enableActingMaster: false,
-        compressed: false,
-        bodyCrc32: crc32(body),
-      };
-      const request = { code: RequestCode.REGISTER_BROKER, ext, body };
-      const response = await this.client.invoke(server.address, request, this.source.timeoutMs());
-      if (response.code !== ResponseCode.SUCCESS) throw new Error(`code ${response.code}: ${response.remark ?? ""}`);
-      this.succeeded(server, response);
-    } catch (error) {
-      this.failed(server, error);
-    } finally {
-      server.sending = false;
-    }
-    if (server.again && !this.stopped) {
+    const partial = changed !== undefined && changed.length > 0 && server.synced ? changed : undefined;
+    server.sending = this.send(server, partial).finally(() => {
+      server.sending = undefined;
+    });
+    return server.sending;
+  }
+
+  private async send(server: NameServer, partial: readonly TopicConfig[] | undefined): Promise<void> {
+    let body = partial === undefined ? this.full() : this.encode(partial);
+    do {
       server.again = false;
-      if (server.up === true) await this.register(server);
-    }
+      try {
+        const ext = {
+          ...this.source.identity(),
+          enableActingMaster: false,
+          compressed: false,
+          bodyCrc32: crc32(body),
+        };
+        const request = { code: RequestCode.REGISTER_BROKER, ext, body };
+        const response = await this.client.invoke(server.address, request, this.source.timeoutMs());
+        if (response.code !== ResponseCode.SUCCESS) throw new Error(`code ${response.code}: ${response.remark ?? ""}`);
+        this.succeeded(server, response);
+      } catch (error) {
+        this.failed(server, error);
+        return;
+      }
+      body = this.full();
+    } while (server.again && !this.stopped);
   }
 
   private succeeded(server: NameServer, response: RemotingCommand): void {
@@ -213,7 +237,7 @@ export class BrokerOutApi {
     const server = this.servers.get(address);
     if (server === undefined || this.stopped) return;
     server.synced = false;
-    if (server.sending) return;
+    if (server.sending !== undefined) return;
     if (server.up === true) {
       this.logger.warn("name server closed the connection", { nameServer: address });
       server.up = false;

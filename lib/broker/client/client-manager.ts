@@ -17,9 +17,15 @@ export interface ClientManagerRules {
   rejectPullConsumer: boolean;
   now(): number;
   /** Finds or creates the group and its retry topic; undefined when the group is unknown and may not be created. */
-  prepareGroup(group: string, unitMode: boolean, topics: readonly string[]): { notify: boolean } | undefined;
+  prepareGroup(group: string, unitMode: boolean, topics: readonly string[]): PreparedGroup | undefined;
   /** Whether members of the group want notices. */
   wantsNotices(group: string): boolean;
+}
+
+export interface PreparedGroup {
+  notify: boolean;
+  /** Its retry topic is new: name servers must know it before members look for it. */
+  created: boolean;
 }
 
 /** Result of a heartbeat: `refusal` names the first thing that could not be taken. */
@@ -65,6 +71,18 @@ export class ClientManager {
   shutdown(): void {
     clearInterval(this.timer);
     this.timer = undefined;
+  }
+
+  /** Makes the groups of a heartbeat known; true when a retry topic was created for one. */
+  prepareGroups(data: HeartbeatData): boolean {
+    let created = false;
+    for (const consumer of data.consumerDataSet) {
+      if (this.rules.rejectPullConsumer && consumer.consumeType === "CONSUME_ACTIVELY") continue;
+      const topics = consumer.subscriptionDataSet.map((subscription) => subscription.topic);
+      const prepared = this.rules.prepareGroup(consumer.groupName, consumer.unitMode, topics);
+      created ||= prepared?.created === true;
+    }
+    return created;
   }
 
   /** Takes a heartbeat, V1 and V2 [ClientManageProcessor#heartBeat]. Groups that are refused do not hinder the others. */

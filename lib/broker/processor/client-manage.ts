@@ -3,7 +3,7 @@ import { RequestCode, ResponseCode } from "../../remoting/codes.ts";
 import { requireString } from "../../remoting/headers.ts";
 import type { Connection, ProcessorEntry, RemotingCommand, RemotingResponse } from "../../remoting/types.ts";
 import type { BrokerContext } from "../broker-context.ts";
-import { heartbeatSchema } from "../client/heartbeat.ts";
+import { type HeartbeatData, heartbeatSchema } from "../client/heartbeat.ts";
 import { isTagType, subscriptionSchema } from "../client/subscription.ts";
 import { parseBody } from "./request-body.ts";
 
@@ -11,8 +11,17 @@ const checkClientSchema = v.object({ subscriptionData: v.nullish(subscriptionSch
 
 /** HEART_BEAT, UNREGISTER_CLIENT and CHECK_CLIENT_CONFIG [ClientManageProcessor]. */
 export function clientManageProcessors(context: BrokerContext): [number, ProcessorEntry][] {
-  function heartBeat(request: RemotingCommand, connection: Connection): RemotingResponse {
+  function heartBeat(request: RemotingCommand, connection: Connection): RemotingResponse | Promise<RemotingResponse> {
     const data = parseBody(heartbeatSchema, request.body, "HEART_BEAT");
+    // Members look for the retry topic's route as soon as they are told to rebalance; without it they wait 20 s for the next time.
+    if (context.clients.prepareGroups(data)) {
+      return context.routesPublished().then(() => takeHeartbeat(data, request, connection));
+    }
+    return takeHeartbeat(data, request, connection);
+  }
+
+  function takeHeartbeat(data: HeartbeatData, request: RemotingCommand, connection: Connection): RemotingResponse {
+    if (connection.closed) return { code: ResponseCode.SYSTEM_ERROR, remark: "connection closed" };
     const outcome = context.clients.heartbeat(data, connection, request.language, request.version);
     if (outcome.refusal !== undefined) {
       context.logger.warn("heartbeat refused in part", { clientId: data.clientID, reason: outcome.refusal });

@@ -82,6 +82,7 @@ export class SendMessageProcessor {
     let topicConfig = context.topics.get(topic);
     const refusedTopic = refuseTopic(context, topic, topicConfig);
     if (refusedTopic !== undefined) return refusedTopic;
+    const known = topicConfig !== undefined;
     topicConfig ??= createTopic(context, topic, slots, connection);
     if (topicConfig === undefined) {
       return topicNotExist(context, topic, slots.string(SEND_SLOT.defaultTopic) ?? "");
@@ -101,7 +102,7 @@ export class SendMessageProcessor {
     const batch = request.code === RequestCode.SEND_BATCH_MESSAGE || slots.bool(SEND_SLOT.batch, false);
     return batch
       ? sendBatch(this.context, this.message, request, connection, queueId, (response) => this.extend(response))
-      : this.send(request, connection, topicConfig, queueId);
+      : this.send(request, connection, topicConfig, queueId, known);
   }
 
   /** The reused message as the request describes it; its bytes stay where the socket put them. */
@@ -132,6 +133,7 @@ export class SendMessageProcessor {
     connection: Connection,
     topicConfig: TopicConfig,
     queueId: number,
+    topicKnown: boolean,
   ): Refusal | undefined {
     const { context, message, slots } = this;
     let properties = fillFromProperties(message);
@@ -162,7 +164,7 @@ export class SendMessageProcessor {
     if (result.status !== "PUT_OK") return putRefusal(result.status, result.reason);
     context.stats.incTopicPutNums(message.topic, 1, request.bodyEnd - request.bodyStart, message.queueId);
     context.stats.incBrokerPutNums(message.topic, 1);
-    this.wait(request, connection, result, queueId);
+    this.wait(request, connection, result, queueId, topicKnown);
     return undefined;
   }
 
@@ -195,8 +197,14 @@ export class SendMessageProcessor {
     return undefined;
   }
 
-  private wait(request: RawRequest, connection: Connection, result: AppendResult, queueId: number): void {
-    const { message } = this;
+  private wait(
+    request: RawRequest,
+    connection: Connection,
+    result: AppendResult,
+    queueId: number,
+    topicKnown: boolean,
+  ): void {
+    const { context, message } = this;
     const send = this.pool.pop() ?? new PendingSend(this.complete);
     send.connection = connection;
     send.opaque = request.opaque;
@@ -211,10 +219,16 @@ export class SendMessageProcessor {
       uniqKeyStart >= 0 && plain && uniqKeyEnd - uniqKeyStart <= UNIQ_KEY_BYTES_MAX ? uniqKeyEnd - uniqKeyStart : 0;
     message.properties.copy(send.uniqKey, 0, uniqKeyStart, uniqKeyStart + send.uniqKeyLength);
     send.waiting = false;
-    this.context.store.awaitDurable(result.physicalEnd, message.waitStoreMsgOk, send.done);
+    const { physicalEnd } = result;
+    const { waitStoreMsgOk } = message;
+    if (topicKnown) context.store.awaitDurable(physicalEnd, waitStoreMsgOk, send.done);
+    else {
+      // The first sender of a topic may be asked for it at once: its route comes before its answer.
+      void context.routesPublished().then(() => context.store.awaitDurable(physicalEnd, waitStoreMsgOk, send.done));
+    }
     if (send.connection !== undefined) {
       send.waiting = true;
-      this.context.load.waitingSends++;
+      context.load.waitingSends++;
     }
   }
 

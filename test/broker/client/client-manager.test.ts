@@ -14,7 +14,7 @@ function setUp(unknownGroups: string[] = []) {
       expiredAfterMs: 120_000,
       rejectPullConsumer: false,
       now: () => clock.ms,
-      prepareGroup: (group) => (unknownGroups.includes(group) ? undefined : { notify: true }),
+      prepareGroup: (group) => (unknownGroups.includes(group) ? undefined : { notify: true, created: false }),
       wantsNotices: () => true,
     },
     logger,
