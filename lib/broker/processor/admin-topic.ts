@@ -95,6 +95,7 @@ export function adminTopicProcessors(context: BrokerContext): [number, Processor
       throw new ResponseError(ResponseCode.SYSTEM_ERROR, errorText(error), { cause: error });
     }
     writtenOrRefuse(await written, topics.path);
+    await context.routesPublished();
   }
 
   async function deleteTopic(request: RemotingCommand, connection: Connection): Promise<RemotingResponse> {
