@@ -72,9 +72,10 @@ export function copyOf(
   inner.body = message.body;
   inner.bodyStart = 0;
   inner.bodyEnd = message.body.length;
-  // The copy's sender is the broker: it never waits for flush or slave [MessageExtBrokerInner#setWaitStoreMsgOK].
   const { [PropertyName.CRC32]: _, ...kept } = properties;
-  setProperties(inner, propertiesToBytes({ ...kept, [PropertyName.WAIT]: "false" }));
+  setProperties(inner, propertiesToBytes(kept));
+  // The copy's sender is the broker: it never waits for flush or slave, whatever the property still says.
+  inner.waitStoreMsgOk = false;
   return inner;
 }
 

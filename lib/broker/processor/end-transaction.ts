@@ -112,16 +112,12 @@ export function endTransactionProcessors(context: BrokerContext): [number, Proce
   }
 
   function putCommitted(half: StoredMessage, commitLogOffset: number): void {
-    const {
-      [PropertyName.REAL_TOPIC]: topic = "",
-      [PropertyName.REAL_QID]: queue = "",
-      [PropertyName.TRAN_MSG]: _prepared,
-      ...properties
-    } = half.properties;
+    // The copy keeps them, and TRAN_MSG, as RocketMQ's own does.
+    const { [PropertyName.REAL_TOPIC]: topic = "", [PropertyName.REAL_QID]: queue = "" } = half.properties;
     const fault = topicNameFault(topic);
     if (fault !== undefined || !/^\d{1,9}$/.test(queue))
       throw refusal(`the half message has no usable place: ${fault ?? `queue id "${queue}"`}`);
-    const message = copyOf(half, properties, {
+    const message = copyOf(half, half.properties, {
       topic,
       queueId: Number(queue),
       sysFlag: (half.sysFlag & ~TRANSACTION_TYPE_MASK) | TRANSACTION_COMMIT_TYPE,

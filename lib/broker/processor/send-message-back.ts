@@ -116,6 +116,7 @@ export function sendMessageBackProcessors(context: BrokerContext): [number, Proc
       [PropertyName.ORIGIN_MESSAGE_ID]:
         message.properties[PropertyName.ORIGIN_MESSAGE_ID] || offsetMsgId(message.storeHost, message.physicalOffset),
       [PropertyName.DELAY]: String(level),
+      [PropertyName.WAIT]: "false",
     };
     const reconsumeTimes = message.reconsumeTimes + 1;
     const inner = copyOf(message, properties, { topic, queueId, reconsumeTimes, storeHost: context.storeHost });

@@ -205,7 +205,7 @@ export class DelayLevelQueue {
     return undefined;
   }
 
-  /** Puts the message under its own topic; returns why that failed, undefined when it is stored or can never be. */
+  /** Puts the message, its properties as they are, under its own topic; returns why that failed, undefined when it is stored or can never be. */
   #deliver(message: StoredMessage): string | undefined {
     const { store, stats } = this.environment;
     const { [PropertyName.REAL_TOPIC]: topic = "", [PropertyName.REAL_QID]: queue = "" } = message.properties;
@@ -213,14 +213,8 @@ export class DelayLevelQueue {
     const fault = topicNameFault(topic) ?? (queueId < 0 ? `REAL_QID is "${queue}", wanted a queue id` : undefined);
     if (fault !== undefined || topic === TRANS_HALF_TOPIC || topic === SCHEDULE_TOPIC)
       return this.#skip(message.physicalOffset, fault ?? `its topic is ${topic}`);
-    const {
-      [PropertyName.DELAY]: _level,
-      [PropertyName.TIMER_DELIVER_MS]: _deliverMs,
-      [PropertyName.TIMER_DELAY_SEC]: _delaySec,
-      ...properties
-    } = message.properties;
     const bytes = message.body.length;
-    const result = store.append(copyOf(message, properties, { topic, queueId }));
+    const result = store.append(copyOf(message, message.properties, { topic, queueId }));
     if (result.status === "MESSAGE_ILLEGAL" || result.status === "PROPERTIES_SIZE_EXCEEDED")
       return this.#skip(message.physicalOffset, `${result.status} ${result.reason}`);
     if (result.status !== "PUT_OK") return `${result.status} ${result.reason}`;

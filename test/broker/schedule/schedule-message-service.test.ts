@@ -125,7 +125,7 @@ describe("transform", () => {
 });
 
 describe("delivery", () => {
-  test("in order, under the message's own topic and queue, without the delay property", async () => {
+  test("in order, under the message's own topic and queue, its properties as they are", async () => {
     service.load();
     service.start();
     for (const body of ["a", "b", "c"]) send(body, 1, { TAGS: "TagA", TIMER_DELAY_SEC: "5" });
@@ -135,9 +135,10 @@ describe("delivery", () => {
     expect({ ...first!.properties }).toEqual({
       UNIQ_KEY: "a",
       TAGS: "TagA",
+      TIMER_DELAY_SEC: "5",
+      DELAY: "1",
       REAL_TOPIC: "T",
       REAL_QID: "3",
-      WAIT: "false",
     });
     expect(first!.bornTimestamp).toBe(1000);
     expect(first!.bornHost).toEqual(HOST);
