@@ -65,6 +65,8 @@ export interface ConsumerContext {
   readonly stats: ConsumeStats;
   /** By topic. */
   readonly subscriptions: Map<string, Subscription>;
+  /** By topic: the subscription's version that the brokers were told. */
+  readonly announcedVersions: Map<string, number>;
   /** Queues owned now, by `messageQueueKey`. */
   readonly processQueues: Map<string, ProcessQueue>;
   readonly orderly: boolean;

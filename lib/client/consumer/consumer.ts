@@ -74,6 +74,8 @@ export class Consumer implements ConsumerInner {
   readonly #service: ConsumeService;
   readonly #logger: Logger;
   #started = false;
+  /** The brokers were told of this member: queues may be taken over. */
+  #joined = false;
   #startTimestamp = 0;
 
   constructor(options: ConsumerOptions, kind: ConsumerKind) {
@@ -98,6 +100,7 @@ export class Consumer implements ConsumerInner {
       pullApi: new PullApi(this.instance, options.group),
       stats: new ConsumeStats(),
       subscriptions: new Map(),
+      announcedVersions: new Map(),
       processQueues: new Map(),
       orderly: kind.orderly,
       litePull: kind.litePull,
@@ -152,6 +155,7 @@ export class Consumer implements ConsumerInner {
     }
     this.#service.start();
     await this.instance.sendHeartbeatToAllBrokers();
+    this.#joined = true;
     this.instance.rebalanceImmediately();
   }
 
@@ -190,6 +194,7 @@ export class Consumer implements ConsumerInner {
     const report: ShutdownReport = { unconsumed: 0, listenersRunning: 0, commitFailure: undefined };
     if (!this.#started) return report;
     this.#started = false;
+    this.#joined = false;
     this.context.stopped = true;
     this.pulls.stop();
     this.#service.stop();
@@ -243,7 +248,7 @@ export class Consumer implements ConsumerInner {
   }
 
   async doRebalance(): Promise<boolean> {
-    if (!this.#started || this.context.paused) return true;
+    if (!this.#joined || this.context.paused) return true;
     return this.#rebalance.round();
   }
 

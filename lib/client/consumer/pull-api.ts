@@ -43,6 +43,8 @@ export interface PullOptions {
   /** ms the broker may hold the pull when there is nothing; 0: it answers at once. */
   suspendMs: number;
   timeoutMs: number;
+  /** Version of the subscription that the broker must know at least. */
+  subVersion: number;
   /** Committed along with the pull when above 0. */
   commitOffset: number;
   /** Sends the subscription along: the group need not be known to the broker by a heartbeat. */
@@ -89,7 +91,7 @@ export class PullApi {
       commitOffset: Math.max(0, options.commitOffset),
       suspendTimeoutMillis: options.suspendMs,
       subscription: options.withSubscription ? subscription.subString : undefined,
-      subVersion: subscription.subVersion,
+      subVersion: options.subVersion,
       expressionType: subscription.expressionType,
       bname: queue.brokerName,
     };

@@ -116,6 +116,7 @@ export class PullLoop {
       maxBytes: options.pullBatchSizeInBytes,
       suspendMs: BROKER_SUSPEND_MAX_MS,
       timeoutMs: CONSUMER_TIMEOUT_WHEN_SUSPEND_MS,
+      subVersion: this.#context.announcedVersions.get(queue.topic) ?? 0,
       commitOffset: commits ? offsets.memory(queue) : 0,
       withSubscription: this.#context.litePull || options.postSubscriptionWhenPull,
       lite: this.#context.litePull,

@@ -10,6 +10,8 @@ const LOCK_RETRY_MS = 500;
 const UNLOCK_WAIT_MS = 500;
 /** After this long without a lock renewal the queue is let go anyway [RebalancePushImpl#UNLOCK_DELAY_TIME_MILLS]. */
 const FORCE_UNLOCK_MS = 20_000;
+/** How long new queues wait for a heartbeat that a dead broker holds up. */
+const ANNOUNCE_WAIT_MS = 500;
 
 /** [RebalanceImpl] Which queues this client consumes, as its members and the routes change. */
 export class Rebalance {
@@ -61,8 +63,11 @@ export class Rebalance {
     if (queues === undefined) return isRetryTopic(topic);
     const wanted = await this.#allocate(topic, queues);
     if (wanted === undefined) return false;
-    const changed = await this.#update(topic, wanted);
-    if (changed) this.#changed(topic);
+    const taken: ProcessQueue[] = [];
+    const changed = await this.#update(topic, wanted, taken);
+    // A pull before the brokers know this member, or with a subscription newer than theirs, would be refused.
+    if (changed) await Promise.race([this.#announce(topic), Bun.sleep(ANNOUNCE_WAIT_MS)]);
+    for (const processQueue of taken) this.#startQueue(processQueue);
     const working = new Set<string>();
     for (const [key, { queue, dropped }] of this.#context.processQueues) {
       if (queue.topic === topic && !dropped) working.add(key);
@@ -105,7 +110,7 @@ export class Rebalance {
     );
   }
 
-  async #update(topic: string, wanted: MessageQueue[]): Promise<boolean> {
+  async #update(topic: string, wanted: MessageQueue[], takenOver: ProcessQueue[]): Promise<boolean> {
     const { processQueues, logger, group } = this.#context;
     const wantedKeys = new Set(wanted.map(messageQueueKey));
     let changed = false;
@@ -125,7 +130,7 @@ export class Rebalance {
     }
     let allLocked = true;
     for (const queue of wanted) {
-      const taken = await this.#takeOver(queue);
+      const taken = await this.#takeOver(queue, takenOver);
       if (taken === "not locked") allLocked = false;
       else if (taken === "taken") changed = true;
     }
@@ -133,7 +138,7 @@ export class Rebalance {
     return changed;
   }
 
-  async #takeOver(queue: MessageQueue): Promise<"taken" | "not locked" | "kept" | "failed"> {
+  async #takeOver(queue: MessageQueue, takenOver: ProcessQueue[]): Promise<"taken" | "not locked" | "kept" | "failed"> {
     const { processQueues, options, orderly, offsets, logger, group } = this.#context;
     const key = messageQueueKey(queue);
     if (processQueues.has(key)) return "kept";
@@ -147,7 +152,7 @@ export class Rebalance {
       // The group begins here even if it stops before the first message: what arrives meanwhile is not skipped next time.
       offsets.update(queue, processQueue.nextOffset, false);
       logger.info(`consuming ${messageQueueText(queue)} from offset ${processQueue.nextOffset}`, { group });
-      this.#startQueue(processQueue);
+      takenOver.push(processQueue);
       return "taken";
     } catch (error) {
       logger.warn(`take over ${messageQueueText(queue)}: ${errorText(error)}`, { group });
@@ -191,11 +196,9 @@ export class Rebalance {
     await this.#letGo(processQueue);
   }
 
-  /** [RebalancePushImpl#messageQueueChanged] */
-  #changed(topic: string): void {
-    const { subscriptions, options, processQueues, instance } = this.#context;
-    const subscription = subscriptions.get(topic);
-    if (subscription !== undefined) subscription.subVersion = Math.max(Date.now(), subscription.subVersion + 1);
+  /** [RebalancePushImpl#messageQueueChanged] Tells the brokers at once; pulls use the new version when they know it. */
+  async #announce(topic: string): Promise<void> {
+    const { subscriptions, announcedVersions, options, processQueues, instance } = this.#context;
     if (processQueues.size > 0) {
       if (options.pullThresholdForTopic !== -1) {
         options.pullThresholdForQueue = Math.max(1, Math.floor(options.pullThresholdForTopic / processQueues.size));
@@ -207,7 +210,12 @@ export class Rebalance {
         );
       }
     }
-    void instance.sendHeartbeatToAllBrokers();
+    const subscription = subscriptions.get(topic);
+    if (subscription === undefined) return;
+    subscription.subVersion = Math.max(Date.now(), subscription.subVersion + 1);
+    const version = subscription.subVersion;
+    await instance.sendHeartbeatToAllBrokers();
+    announcedVersions.set(topic, version);
   }
 
   #dropForeignTopics(): void {
