@@ -3,6 +3,7 @@ import * as v from "valibot";
 import { ConfigError, errorText } from "../base/errors.ts";
 import { nearest } from "../base/suggest.ts";
 import { DEAD_KEYS, SPELLINGS } from "./dead-keys.ts";
+
 import { type ConfigOf, type Key, type Keys, standardValues } from "./key.ts";
 import { decodeProperties, PropertiesError, parseProperties } from "./properties.ts";
 import { type Refusal, refusesUnknown } from "./refusals.ts";

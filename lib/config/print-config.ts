@@ -6,13 +6,14 @@ import type { Keys } from "./key.ts";
  */
 export function configToProperties(
   keys: Keys,
-  config: Readonly<Record<string, unknown>>,
+  config: object,
   { importantOnly = false, extra = new Map<string, string>() } = {},
 ): string {
+  const values = config as Readonly<Record<string, unknown>>;
   const lines = new Map(extra);
   for (const [name, key] of Object.entries(keys)) {
     if (importantOnly && !key.important) continue;
-    const text = String(config[name]);
+    const text = String(values[name]);
     if (!key.optional || text !== "") lines.set(name, text);
   }
   return [...lines.keys()]

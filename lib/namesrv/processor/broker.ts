@@ -1,0 +1,125 @@
+import { crc32 } from "../../base/crc32.ts";
+import { errorText } from "../../base/errors.ts";
+import { stringifyFastjson } from "../../base/fastjson.ts";
+import {
+  decodeDataVersion,
+  decodeRegisterBrokerBody,
+  sameDataVersion,
+} from "../../protocol/body/register-broker-body.ts";
+import { ResponseCode } from "../../remoting/codes.ts";
+import {
+  optionalBoolean,
+  optionalInt,
+  optionalLong,
+  optionalString,
+  requireLong,
+  requireString,
+} from "../../remoting/headers.ts";
+import { ResponseError } from "../../remoting/response-error.ts";
+import type { Connection, RemotingCommand, RemotingResponse } from "../../remoting/types.ts";
+import { NAMESPACE_ORDER_TOPIC_CONFIG } from "../kv-config-manager.ts";
+import type { NamesrvContext } from "../namesrv-context.ts";
+import type { Registration } from "../route-info-manager.ts";
+
+const ZONE_NAME = "__ZONE_NAME";
+
+/** REGISTER_BROKER: a broker's address and topics, in full or one changed topic. */
+export function registerBroker(
+  { config, routes, kvConfig }: NamesrvContext,
+  request: RemotingCommand,
+  connection: Connection,
+): RemotingResponse {
+  const { ext, body, version } = request;
+  const registration = registrationOf(ext);
+  const bodyCrc32 = optionalInt(ext, "bodyCrc32", 0);
+  const found = body === undefined ? 0 : crc32(body);
+  if (bodyCrc32 !== 0 && found !== bodyCrc32)
+    throw new ResponseError(ResponseCode.SYSTEM_ERROR, `crc32 not match: body has ${found}, header says ${bodyCrc32}`);
+  const compressed = optionalBoolean(ext, "compressed", false);
+  const digest = body === undefined ? "" : `${Bun.hash(body)} ${body.length} ${compressed} ${version}`;
+  const result = routes.register(registration, connection, digest, () => {
+    try {
+      return decodeRegisterBrokerBody(body, compressed, version);
+    } catch (error) {
+      const remark = `Failed to decode RegisterBrokerBody: ${errorText(error)}`;
+      throw new ResponseError(ResponseCode.SYSTEM_ERROR, remark, { cause: error });
+    }
+  });
+  if (result === undefined) {
+    return {
+      code: ResponseCode.SYSTEM_ERROR,
+      remark: "register broker failed: one topic came before the first registration with all topics",
+    };
+  }
+  return {
+    code: ResponseCode.SUCCESS,
+    ext: { ...result },
+    body: config.returnOrderTopicConfigToBroker ? kvConfig.encodeNamespace(NAMESPACE_ORDER_TOPIC_CONFIG) : undefined,
+  };
+}
+
+function registrationOf(ext: Record<string, string>): Registration {
+  const registration = {
+    brokerName: requireString(ext, "brokerName"),
+    brokerAddr: requireString(ext, "brokerAddr"),
+    clusterName: requireString(ext, "clusterName"),
+    haServerAddr: requireString(ext, "haServerAddr"),
+    brokerId: requireLong(ext, "brokerId"),
+    zoneName: optionalString(ext, ZONE_NAME),
+    heartbeatTimeoutMillis: optionalLong(ext, "heartbeatTimeoutMillis"),
+    enableActingMaster: optionalBoolean(ext, "enableActingMaster"),
+  };
+  if (registration.brokerId < 0)
+    throw new ResponseError(
+      ResponseCode.SYSTEM_ERROR,
+      `register broker: brokerId is ${registration.brokerId}, want 0 or more`,
+    );
+  return registration;
+}
+
+/** UNREGISTER_BROKER: a broker stops. */
+export function unregisterBroker(
+  { routes }: NamesrvContext,
+  { ext }: RemotingCommand,
+  connection: Connection,
+): RemotingResponse {
+  requireLong(ext, "brokerId");
+  routes.unregister(
+    requireString(ext, "clusterName"),
+    requireString(ext, "brokerAddr"),
+    requireString(ext, "brokerName"),
+    connection,
+  );
+  return { code: ResponseCode.SUCCESS };
+}
+
+/** BROKER_HEARTBEAT: a sign of life between registrations. */
+export function brokerHeartbeat({ routes }: NamesrvContext, { ext }: RemotingCommand): RemotingResponse {
+  routes.heartbeat(requireString(ext, "clusterName"), requireString(ext, "brokerAddr"));
+  return { code: ResponseCode.SUCCESS };
+}
+
+/** QUERY_DATA_VERSION: whether a broker must register again; a sign of life as well. */
+export function queryDataVersion({ routes }: NamesrvContext, { ext, body }: RemotingCommand): RemotingResponse {
+  const clusterName = requireString(ext, "clusterName");
+  const brokerAddr = requireString(ext, "brokerAddr");
+  const asked = decodeDataVersion(body);
+  routes.heartbeat(clusterName, brokerAddr);
+  const known = routes.dataVersion(clusterName, brokerAddr);
+  return {
+    code: ResponseCode.SUCCESS,
+    ext: { changed: known === undefined || !sameDataVersion(known, asked) },
+    body: known === undefined ? undefined : stringifyFastjson(known),
+  };
+}
+
+/** GET_BROKER_MEMBER_GROUP: the addresses of one broker name. */
+export function getBrokerMemberGroup({ routes }: NamesrvContext, { ext }: RemotingCommand): RemotingResponse {
+  const cluster = requireString(ext, "clusterName");
+  const brokerName = requireString(ext, "brokerName");
+  const brokerAddrs = routes.brokerAddrTable.get(brokerName)?.brokerAddrs ?? new Map<number, string>();
+  return {
+    code: ResponseCode.SUCCESS,
+    body: stringifyFastjson({ brokerMemberGroup: { brokerAddrs, brokerName, cluster } }),
+  };
+}
