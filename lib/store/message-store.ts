@@ -5,6 +5,8 @@ import { IndexService } from "../index/index-service.ts";
 import type { MessageInner } from "../message/message-inner.ts";
 import { isConsumable } from "../message/sys-flag.ts";
 import { Checkpoint } from "./checkpoint.ts";
+import { cleanExpiredConsumeQueue, cleanUnusedTopic } from "./clean-queues.ts";
+import { CleanService } from "./clean-service.ts";
 import { CommitLog } from "./commitlog/commit-log.ts";
 import type { CommitLogFollower, DispatchRequest } from "./commitlog/dispatch-request.ts";
 import { FlushService } from "./commitlog/flush-service.ts";
@@ -59,6 +61,9 @@ class LogStore implements MessageStore, CommitLogFollower {
   private readonly queueFlush: FlushConsumeQueueService;
   private readonly reput: Reput;
   private readonly reads: QueueReads;
+  private readonly cleaner: CleanService;
+  /** Last file of the log when the disk was last looked at for a roll. */
+  private rolledAt = -1;
   private readonly refused: AppendResult;
   private phase: Phase = "new";
   /** What stopped the store for good: a failed write or flush, or records that cannot be dispatched. */
@@ -79,6 +84,7 @@ class LogStore implements MessageStore, CommitLogFollower {
     this.index = config.messageIndexEnable ? new IndexService(config, logger) : undefined;
     this.queueFlush = new FlushConsumeQueueService(config, this.queues, (stamp) => void this.onQueuesFlushed(stamp));
     this.reads = new QueueReads(config, this.log, this.queues, logger);
+    this.cleaner = new CleanService(config, { files: this.log.files, queues: this.queues, index: this.index }, logger);
     const onFatal = (error: Error) => this.fail(error);
     this.reput = new Reput(this.log, this, onFatal, logger);
     this.flushService = new FlushService(
@@ -159,6 +165,7 @@ class LogStore implements MessageStore, CommitLogFollower {
     this.phase = "running";
     this.flushService.start();
     this.queueFlush.start();
+    this.cleaner.start();
     this.checkpointTimer = setInterval(() => this.writeCheckpoint(), CHECKPOINT_MS);
     this.reput.wake();
   }
@@ -247,6 +254,11 @@ class LogStore implements MessageStore, CommitLogFollower {
   private afterAppend(result: AppendResult): void {
     if (result.status !== "PUT_OK") return;
     const { log } = this;
+    const lastFile = log.files.last!.fileFromOffset;
+    if (lastFile !== this.rolledAt) {
+      this.rolledAt = lastFile;
+      this.cleaner.fileRolled();
+    }
     if (log.dispatchedOffset < result.physicalEnd && log.dispatchedOffset < log.readableEnd) this.reput.wake();
     this.flushService.appended();
   }
@@ -255,7 +267,7 @@ class LogStore implements MessageStore, CommitLogFollower {
     if (this.phase !== "running") return `the store is ${PHASE_TEXT[this.phase]}`;
     if (this.failure !== undefined) return `the store takes no more writes: ${this.failure.message}`;
     if (this.config.brokerRole === "SLAVE") return "this broker is a slave (brokerRole=SLAVE)";
-    return this.queues.refusal;
+    return this.cleaner.refusal ?? this.queues.refusal;
   }
 
   awaitDurable(physicalEnd: number, wait: boolean, done: (status: PutMessageStatus) => void): void {
@@ -352,29 +364,20 @@ class LogStore implements MessageStore, CommitLogFollower {
   }
 
   cleanUnusedTopic(topics: ReadonlySet<string>): number {
-    let count = 0;
-    for (const topic of [...this.queues.table.keys()]) {
-      if (topics.has(topic) || SYSTEM_TOPIC.test(topic)) continue;
-      if (this.queues.destroy(topic)) count++;
-    }
-    return count;
+    return cleanUnusedTopic(this.queues, topics);
   }
 
   cleanExpiredConsumeQueue(): void {
-    const { minOffset } = this.log;
-    for (const queues of [...this.queues.table.values()]) {
-      for (const queue of [...queues.values()]) {
-        const known = queue.maxPhysical > 0 && !SYSTEM_TOPIC.test(queue.topic);
-        if (known && queue.maxPhysical <= minOffset) this.queues.destroyQueue(queue);
-      }
-    }
+    cleanExpiredConsumeQueue(this.queues, this.log.minOffset);
   }
 
   readRecord(physicalOffset: number): Promise<StoredRecord | undefined> {
     return readLogRecord(this.log, physicalOffset);
   }
 
-  executeDeleteFilesManually(): void {}
+  executeDeleteFilesManually(): void {
+    this.cleaner.executeDeleteFilesManually();
+  }
 
   queryMessage(topic: string, key: string, maxNum: number, begin: number, end: number): Promise<QueryMessageResult> {
     return queryMessage(this.log, this.index, topic, key, maxNum, begin, end);
@@ -404,6 +407,8 @@ class LogStore implements MessageStore, CommitLogFollower {
       remainHowManyDataToFlush: String(this.maxPhyOffset - this.flushedWhere),
       remainHowManyDataToCommit: String(this.maxPhyOffset - this.log.committedWhere),
       pageCacheLockTimeMills: "0",
+      commitLogDiskRatio: String(this.cleaner.diskState.commitLog / 100),
+      consumeQueueDiskRatio: String(this.cleaner.diskState.queues / 100),
     };
   }
 
@@ -421,6 +426,7 @@ class LogStore implements MessageStore, CommitLogFollower {
         this.logger.error(`closing the store: cannot ${what}`, { error: String(error) });
       }
     };
+    await step("end cleaning", () => this.cleaner.stop());
     await step("flush the commit log", () => this.flushService.stop());
     await step("dispatch what is left", () => this.reput.drain());
     this.reput.stop();
@@ -443,10 +449,6 @@ class LogStore implements MessageStore, CommitLogFollower {
     this.phase = "closed";
   }
 }
-
-/** Topics of RocketMQ's own and light queues: their queues are never unused. */
-const SYSTEM_TOPIC =
-  /^(rmq_sys_|RMQ_SYS_|%LMQ%|(SCHEDULE_TOPIC_XXXX|TRANS_CHECK_MAX_TIME_TOPIC|TBW102|OFFSET_MOVED_EVENT)$)/;
 
 const PHASE_TEXT: Record<Phase, string> = {
   new: "not open",

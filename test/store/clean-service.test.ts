@@ -67,7 +67,7 @@ describe("deletion", () => {
     expect(store.minPhyOffset).toBe((before - 3) * 65536);
     const min = store.queues.find("T", 0)!.minIndex;
     expect(min).toBeGreaterThan(300);
-    const queueFiles = readdirSync(join(dir.path, "consumequeue/T/0"));
+    const queueFiles = readdirSync(join(dir.path, "consumequeue/T/0")).sort();
     expect(queueFiles[0]).toBe((Math.floor(min / 100) * 2000).toString().padStart(20, "0"));
     expect(store.index!.files[0]!.endPhyOffset).toBeGreaterThanOrEqual(store.minPhyOffset);
     expect(existsSync(join(dir.path, "commitlog/.deleting"))).toBe(false);
