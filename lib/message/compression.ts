@@ -23,12 +23,19 @@ export function decompressBody(body: Buffer, sysFlag: number, bytesMax: number =
   const type = sysFlag & COMPRESSION_TYPE_MASK;
   try {
     if (type === COMPRESSION_LZ4) return decompressLz4Frame(body, bytesMax);
-    if (type === COMPRESSION_ZSTD) return zstdDecompressSync(body, { maxOutputLength: bytesMax });
+    if (type === COMPRESSION_ZSTD) return decompressZstd(body, bytesMax);
     if (type === COMPRESSION_ZLIB || type === 0) return inflateSync(body, { maxOutputLength: bytesMax });
   } catch (error) {
     throw new RangeError(`cannot decompress a body of ${body.length} bytes`, { cause: error });
   }
   throw new RangeError(`cannot decompress a body: compression type ${type >> 8}, wanted 1 (LZ4), 2 (ZSTD) or 3 (ZLIB)`);
+}
+
+/** The runtime returns what it has, without an error, when a frame is cut; of a body that a CRC guards only nothing at all is told. */
+function decompressZstd(body: Buffer, bytesMax: number): Buffer {
+  const result = zstdDecompressSync(body, { maxOutputLength: bytesMax });
+  if (result.length === 0) throw new RangeError("the ZSTD frame is cut or empty");
+  return result;
 }
 
 /** ZLIB at RocketMQ's level; the caller sets COMPRESSED_FLAG and COMPRESSION_ZLIB. */
