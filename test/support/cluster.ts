@@ -1,11 +1,51 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createBroker } from "../../lib/broker/broker.ts";
+import { type BrokerConfig, defaultBrokerConfig } from "../../lib/config/broker-config.ts";
+import { defaultNamesrvConfig } from "../../lib/config/namesrv-config.ts";
+import { createNamesrv } from "../../lib/namesrv/namesrv.ts";
+import { quietLogger } from "./quiet-logger.ts";
+
 export interface Cluster {
   namesrvAddr: string;
   stop(): Promise<void>;
 }
 
 /** A name server and a broker of ours in this process on free ports; with MQ_TEST_NAMESRV what listens there is used and left alone. */
-export async function startCluster(): Promise<Cluster> {
+export async function startCluster(overrides: Partial<BrokerConfig> = {}): Promise<Cluster> {
   const given = process.env.MQ_TEST_NAMESRV;
   if (given !== undefined) return { namesrvAddr: given, stop: async () => {} };
-  throw new Error("not yet");
+  const directory = mkdtempSync(join(tmpdir(), "mq-cluster-"));
+  const logger = quietLogger();
+  const namesrv = createNamesrv(
+    defaultNamesrvConfig({ listenPort: 0, bindAddress: "127.0.0.1", kvConfigPath: join(directory, "kvConfig.json") }),
+    { logger },
+  );
+  await namesrv.start();
+  const namesrvAddr = `127.0.0.1:${namesrv.port}`;
+  const broker = createBroker(
+    defaultBrokerConfig({
+      listenPort: 0,
+      bindAddress: "127.0.0.1",
+      brokerIP1: "127.0.0.1",
+      brokerIP2: "127.0.0.1",
+      namesrvAddr,
+      storePathRootDir: join(directory, "store"),
+      storePathCommitLog: join(directory, "store", "commitlog"),
+      mappedFileSizeCommitLog: 16 * 1024 * 1024,
+      ...overrides,
+    }),
+    { logger },
+  );
+  await broker.start();
+  await broker.registered;
+  return {
+    namesrvAddr,
+    stop: async () => {
+      await broker.stop();
+      await namesrv.stop();
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
 }
