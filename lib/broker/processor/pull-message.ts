@@ -6,6 +6,7 @@ import type { Connection, ProcessorEntry, RawRequest, RemotingResponse, Serializ
 import type { GetMessageResult, GetMessageStatus } from "../../store/types.ts";
 import type { BrokerContext } from "../broker-context.ts";
 import { tagFilter } from "../client/subscription.ts";
+import { LineBudget } from "../client/warn-once.ts";
 import type { HeldPull, HeldPulls } from "../longpolling/pull-request-hold-service.ts";
 import { MASTER_ID, type SubscriptionGroupConfig, type TopicConfig } from "../types.ts";
 import { checkPull, isRefusal, type PullTarget } from "./pull-check.ts";
@@ -28,6 +29,9 @@ export interface PullRequest extends HeldPull {
 /** A peer that has this much unsent gets no more until it took some: its answers would pile up in memory. */
 const UNSENT_BYTES_MAX = 64 * 1024 * 1024;
 
+/** Entries that one pull may look at are counted in these: a larger wish would hold the event loop. */
+const MSG_NUMS_MAX = 16_384;
+
 const STATUS_CODE: Record<GetMessageStatus, number> = {
   FOUND: ResponseCode.SUCCESS,
   NO_MATCHED_MESSAGE: ResponseCode.PULL_RETRY_IMMEDIATELY,
@@ -45,6 +49,7 @@ function noop(): void {}
 /** PULL_MESSAGE and LITE_PULL_MESSAGE [PullMessageProcessor, DefaultPullMessageResultHandler]. */
 export class PullMessageProcessor {
   private readonly slots: HeaderSlots = createPullSlots();
+  private readonly movedLines = new LineBudget(100, 10_000);
   private readonly response: PullResponse = {
     code: 0,
     remark: "",
@@ -97,7 +102,7 @@ export class PullMessageProcessor {
       topic: target.topicConfig.topicName,
       queueId: slots.int(PULL_SLOT.queueId, 0),
       queueOffset: slots.long(PULL_SLOT.queueOffset, 0),
-      maxMsgNums: slots.int(PULL_SLOT.maxMsgNums, 32),
+      maxMsgNums: Math.min(slots.int(PULL_SLOT.maxMsgNums, 32), MSG_NUMS_MAX),
       mayWait: (slots.int(PULL_SLOT.sysFlag, 0) & PULL_SYS_FLAG.suspend) !== 0,
       deadline: now() + wait,
       groupConfig: target.groupConfig,
@@ -140,7 +145,8 @@ export class PullMessageProcessor {
     const result = context.store.getMessage(topic, queueId, queueOffset, maxMsgNums, filter);
     if (result instanceof Promise) {
       result.then(
-        (read) => this.finish(pull, read, maySuspend),
+        // Messages may have come while the disk was read: who waits now could miss them.
+        (read) => this.finish(pull, read, false),
         (error: unknown) => this.failed(pull, error),
       );
     } else this.finish(pull, result, maySuspend);
@@ -250,6 +256,7 @@ export class PullMessageProcessor {
   }
 
   private logMoved(pull: PullRequest, result: GetMessageResult): void {
+    if (!this.movedLines.take()) return;
     this.context.logger.warn("consumer asked for an offset that is not there: it is sent elsewhere", {
       group: pull.group,
       topic: pull.topic,

@@ -49,7 +49,7 @@ export function sendBatch(
     ids.push(offsetMsgId(context.storeHost, physicalOffset));
   });
   if (result.status !== "PUT_OK") return putRefusal(result.status, result.reason);
-  context.stats.incTopicPutNums(topic, result.count, request.bodyEnd - request.bodyStart, queueId);
+  context.stats.incTopicPutNums(topic, result.count, result.physicalEnd - result.physicalOffset, queueId);
   context.stats.incBrokerPutNums(topic, result.count);
   const to = {
     opaque: request.opaque,

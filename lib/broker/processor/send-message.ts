@@ -162,7 +162,7 @@ export class SendMessageProcessor {
     if (refusal !== undefined) return refusal;
     const result = context.store.append(message);
     if (result.status !== "PUT_OK") return putRefusal(result.status, result.reason);
-    context.stats.incTopicPutNums(message.topic, 1, request.bodyEnd - request.bodyStart, message.queueId);
+    context.stats.incTopicPutNums(message.topic, 1, result.physicalEnd - result.physicalOffset, message.queueId);
     context.stats.incBrokerPutNums(message.topic, 1);
     this.wait(request, connection, result, queueId, topicKnown);
     return undefined;
