@@ -66,6 +66,8 @@ export interface PullRequestHoldService {
   readonly waiting: number;
   /** A new entry is readable in the queue. */
   notifyMessageArriving(topic: string, queueId: number, maxOffset: number, tagsCode: number): void;
+  /** Something else about the topic changed: its held pulls are looked at again now. */
+  wakeTopic(topic: string): void;
 }
 
 /** Figures of the processors for code 28. */

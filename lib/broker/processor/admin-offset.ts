@@ -31,7 +31,7 @@ interface ResetRequest {
 
 /** Offsets of queues and of groups [AdminBrokerProcessor]. */
 export function adminOffsetProcessors(context: BrokerContext): [number, ProcessorEntry][] {
-  const { config, consumers, groups, logger, offsets, schedule, store, topics } = context;
+  const { config, consumers, groups, holdService, logger, offsets, schedule, store, topics } = context;
 
   async function searchOffsetByTimestamp({ ext }: RemotingCommand): Promise<RemotingResponse> {
     const topic = topicOf(ext);
@@ -113,6 +113,8 @@ export function adminOffsetProcessors(context: BrokerContext): [number, Processo
     const targets = new Map<number, number>();
     for (const id of queueIds) targets.set(id, await targetOffset(reset, id));
     for (const [id, offset] of targets) offsets.assignResetOffset(topic, group, id, offset);
+    // Clients learn of it by their next pull: the one that is held would come back in 15 s only.
+    holdService.wakeTopic(topic);
     return success({ offsetTable: byQueue(topic, targets) });
   }
 
