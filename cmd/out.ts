@@ -25,10 +25,18 @@ export function print(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
-/** Writes a stream's next piece; a promise while stdout takes no more. */
+let drained: Promise<void> | undefined;
+
+/** Writes a stream's next piece; a promise, shared by all who wait, while stdout takes no more. */
 export function write(data: string | Uint8Array): Promise<void> | undefined {
   if (process.stdout.write(data)) return undefined;
-  return new Promise((resolve) => process.stdout.once("drain", resolve));
+  drained ??= new Promise((resolve) =>
+    process.stdout.once("drain", () => {
+      drained = undefined;
+      resolve();
+    }),
+  );
+  return drained;
 }
 
 /** One JSON object on one line. bigint is written as a decimal number. */
