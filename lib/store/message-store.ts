@@ -42,6 +42,8 @@ export interface MessageStoreOptions {
   workerEntry?: string | undefined;
   /** Host that records and offsetMsgIds name: 4 or 16 address bytes and the port as int32. */
   storeHost?: Buffer | undefined;
+  /** Replaces the system's used percent of a path's disk; for tests. */
+  usedPercent?: ((path: string) => number) | undefined;
 }
 
 /**
@@ -84,7 +86,8 @@ class LogStore implements MessageStore, CommitLogFollower {
     this.index = config.messageIndexEnable ? new IndexService(config, logger) : undefined;
     this.queueFlush = new FlushConsumeQueueService(config, this.queues, (stamp) => void this.onQueuesFlushed(stamp));
     this.reads = new QueueReads(config, this.log, this.queues, logger);
-    this.cleaner = new CleanService(config, { files: this.log.files, queues: this.queues, index: this.index }, logger);
+    const parts = { files: this.log.files, queues: this.queues, index: this.index };
+    this.cleaner = new CleanService(config, parts, logger, { usedPercent: options.usedPercent });
     const onFatal = (error: Error) => this.fail(error);
     this.reput = new Reput(this.log, this, onFatal, logger);
     this.flushService = new FlushService(

@@ -61,7 +61,7 @@ export async function openStore(
   listeners: StoreListeners = {},
   logger: Logger = new LogLines(),
 ): Promise<Store> {
-  const store = createMessageStore(config, listeners, logger);
+  const store = createMessageStore(config, listeners, logger, { usedPercent: () => 10 });
   await store.load();
   store.start();
   return store;
