@@ -11,7 +11,8 @@ const lock = createHash("sha256")
 const stamp = join(root, "node_modules", ".installed-lock");
 
 if (!existsSync(stamp) || readFileSync(stamp, "utf8") !== lock) {
-  run("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"]);
+  // Not `npm ci`: it refuses a lock file made where a registry lacks another platform's optional packages.
+  run("npm", ["install", "--no-save", "--no-audit", "--no-fund", "--loglevel=error"]);
   // Where npm does not run install scripts, Bun's executable is not in place yet.
   if (capture(join(root, "node_modules", ".bin", "bun"), ["--version"]).status !== 0)
     run(process.execPath, [join(root, "node_modules", "bun", "install.js")], {
