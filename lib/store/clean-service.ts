@@ -158,7 +158,7 @@ export class CleanService {
       // Off the list before its name goes: nobody finds it any more, those who hold it keep their pages.
       files.files.shift();
       file.close();
-      await removeFile(file.path, () => file.address !== 0, this.#settings.destroyMapedFileIntervalForcibly);
+      await this.#remove(file.path, () => file.address !== 0);
       deleted++;
       this.#logger.info(`deleted commit-log file ${file.path} (${reason}); the log begins at ${files.minOffset}`);
     }
@@ -184,6 +184,10 @@ export class CleanService {
     this.#nothingToForce = helpless;
   }
 
+  #remove(path: string, inUse: () => boolean): Promise<void> {
+    return removeFile(path, inUse, this.#settings.destroyMapedFileIntervalForcibly, () => this.#stopped);
+  }
+
   /** Queue and index files whose records are all gone. */
   async #cleanFollowers(): Promise<void> {
     const { files, queues, index } = this.#parts;
@@ -192,11 +196,12 @@ export class CleanService {
     const queueFiles = queues.detachExpired(minOffset);
     const indexFiles = index?.detachExpired(minOffset) ?? [];
     for (const path of queueFiles) {
+      // Those left over are found again after the next start.
+      if (this.#stopped) return;
       await unlink(path);
       await sleep(this.#settings.deleteConsumeQueueFilesInterval);
     }
-    for (const file of indexFiles)
-      await removeFile(file.path, () => file.isMapped, this.#settings.destroyMapedFileIntervalForcibly);
+    for (const file of indexFiles) await this.#remove(file.path, () => file.isMapped);
     this.#cleanedMinOffset = minOffset;
     if (queueFiles.length + indexFiles.length > 0)
       this.#logger.info(

@@ -17,15 +17,20 @@ export function sleep(ms: number): Promise<void> {
 
 /**
  * Removes a large file off the loop. The name goes at once; while `inUse` answers true (a reader holds its mapping) nothing is
- * cut from it, at most for `patienceMs`: then it is unlinked whole, which leaves the reader its pages.
+ * cut from it, at most for `patienceMs` and until `stopped`: then it is unlinked whole, which leaves the reader its pages.
  */
-export async function removeFile(path: string, inUse: () => boolean, patienceMs: number): Promise<void> {
+export async function removeFile(
+  path: string,
+  inUse: () => boolean,
+  patienceMs: number,
+  stopped: () => boolean,
+): Promise<void> {
   const folder = join(dirname(path), ASIDE);
   await mkdir(folder, { recursive: true });
   const aside = join(folder, basename(path));
   await rename(path, aside);
   const until = Date.now() + patienceMs;
-  while (inUse() && Date.now() < until) await sleep(BREATH_MS);
+  while (inUse() && Date.now() < until && !stopped()) await sleep(BREATH_MS);
   if (!inUse()) {
     for (let size = (await stat(aside)).size - STEP_BYTES; size > 0; size -= STEP_BYTES) {
       await truncate(aside, size);
