@@ -10,7 +10,9 @@ import type { DataVersion, TopicConfig } from "./types.ts";
 const UNREGISTER_TIMEOUT_MS = 3_000;
 const PERIOD_MIN_MS = 10_000;
 const PERIOD_MAX_MS = 60_000;
+/** A name server that is away is asked again after this, then after twice as long each time. */
 const RETRY_FIRST_MS = 500;
+const RETRY_MAX_MS = 3_000;
 const PUBLISH_WAIT_MS = 1_000;
 const PERM_ALL_ACCESS = 6;
 
@@ -250,7 +252,7 @@ export class BrokerOutApi {
     server.retryTimer = setTimeout(() => {
       if (this.servers.get(server.address) === server) void this.register(server);
     }, server.retryMs);
-    server.retryMs = Math.min(server.retryMs * 2, PERIOD_MIN_MS);
+    server.retryMs = Math.min(server.retryMs * 2, RETRY_MAX_MS);
   }
 
   private tellNowhere(nowhere: boolean): void {
