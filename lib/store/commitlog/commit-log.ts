@@ -369,7 +369,7 @@ export class CommitLog {
     try {
       next = this.createNext();
     } catch (error) {
-      this.fail("CREATE_MAPPED_FILE_FAILED", errorText(error));
+      this.fail("CREATE_MAPPED_FILE_FAILED", (error as Error).message);
       return false;
     }
     if (this.current !== undefined) this.endCurrent();
