@@ -2,6 +2,7 @@ import { goSuite, nodeSuite } from "./support/cache.mjs";
 import { startBroker, startNamesrv } from "./support/cluster.mjs";
 import { driveJava, driveProgram } from "./support/driver.mjs";
 import { createTopic } from "./support/remoting.mjs";
+import { crashSuites } from "./suites/crash.mjs";
 import { storeSuites } from "./suites/store.mjs";
 import { mixedSuites } from "./suites/mixed.mjs";
 import { mqadminSuite } from "./suites/mqadmin.mjs";
@@ -81,6 +82,7 @@ const ons = {
 export const suites = [
   javaClient("v5", "5.3.3"),
   javaClient("v4", "4.9.8"),
+  ...crashSuites,
   ...storeSuites,
   ...mixedSuites,
   restart,
