@@ -3,7 +3,7 @@ import type { MessageExt } from "../lib/client/message.ts";
 export const CONSUME_FORMATS = ["text", "json", "body"] as const;
 export type ConsumeFormat = (typeof CONSUME_FORMATS)[number];
 
-/** Properties that clients and brokers put there themselves; the text format leaves them out. */
+/** Properties that clients and brokers put there themselves; no format shows them among the user's. */
 const SYSTEM_PROPERTIES = new Set([
   "KEYS",
   "TAGS",
@@ -47,7 +47,7 @@ function jsonMessage(message: MessageExt): Record<string, unknown> {
     offsetMsgId: message.offsetMsgId,
     tags: message.tags,
     keys: message.keys?.split(" "),
-    properties: message.properties,
+    properties: Object.fromEntries(userProperties(message)),
     reconsumeTimes: message.reconsumeTimes,
     bornTimestamp: message.bornTimestamp,
     bornHost: message.bornHost,
@@ -57,15 +57,17 @@ function jsonMessage(message: MessageExt): Record<string, unknown> {
   };
 }
 
+function userProperties(message: MessageExt): [string, string][] {
+  return Object.entries(message.properties).filter(([name]) => !SYSTEM_PROPERTIES.has(name));
+}
+
 /** `broker-a:0@12 tags=x keys=y name=value | body`; on a terminal control characters are shown, not obeyed. */
 function textMessage(message: MessageExt, forTerminal: boolean): string {
   const parts = [`${message.brokerName}:${message.queueId}@${message.queueOffset}`];
   if (message.tags !== undefined) parts.push(`tags=${message.tags}`);
   if (message.keys !== undefined) parts.push(`keys=${message.keys.replaceAll(" ", ",")}`);
   if (message.reconsumeTimes > 0) parts.push(`retries=${message.reconsumeTimes}`);
-  for (const [name, value] of Object.entries(message.properties)) {
-    if (!SYSTEM_PROPERTIES.has(name)) parts.push(`${name}=${value}`);
-  }
+  for (const [name, value] of userProperties(message)) parts.push(`${name}=${value}`);
   const body = bodyText(message.body) ?? `base64:${message.body.toString("base64")}`;
   const line = `${parts.join(" ")} | ${body}`;
   return forTerminal ? line.replace(CONTROL, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, "0")}`) : line;

@@ -1,10 +1,10 @@
-import { createConsola } from "consola";
+import { createConsola } from "consola/core";
 
 /** Commentary for people goes to stderr, results to stdout; with --json stdout holds nothing but JSON. */
 const commentary = createConsola({
-  stdout: process.stderr,
-  stderr: process.stderr,
-  formatOptions: { date: false },
+  // Else NODE_ENV=test or CONSOLA_LEVEL would silence even error messages, and CI would put "[log]" before each of them.
+  level: 3,
+  reporters: [{ log: ({ args }) => void process.stderr.write(`${args.join(" ")}\n`) }],
 });
 
 export function say(text: string): void {

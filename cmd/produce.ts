@@ -134,6 +134,8 @@ export const produceCommand = defineCommand({
 });
 
 async function produce(producer: Producer, flags: Flags, rawArgs: string[]): Promise<ProduceReport> {
+  // Nobody to send to is one error, not one per message.
+  await producer.fetchPublishMessageQueues(flags.topic);
   const keys = repeated(rawArgs, "--key", "-k");
   const options = {
     ...(flags.hash === undefined ? {} : { hashKey: flags.hash }),

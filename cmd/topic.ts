@@ -1,6 +1,6 @@
 import { defineCommand } from "citty";
 import * as v from "valibot";
-import { UsageError } from "../lib/base/errors.ts";
+import { MqError, UsageError } from "../lib/base/errors.ts";
 import { AdminClient, type Master } from "../lib/client/admin/admin-client.ts";
 import type { AdminTopicConfig } from "../lib/client/admin/topic-bodies.ts";
 import type { TopicRouteData } from "../lib/protocol/body/topic-route-data.ts";
@@ -130,7 +130,7 @@ async function writeTopic(flags: WriteFlags, mustExist: boolean): Promise<void> 
     for (const { brokerName, address } of await targets(admin, flags)) {
       const known = await admin.topicConfig(address, flags.topic);
       if (known === undefined && mustExist) {
-        throw new UsageError(
+        throw new MqError(
           `topic "${flags.topic}" is not on ${address}; create it with: mq topic create --topic ${flags.topic}`,
         );
       }
@@ -197,7 +197,7 @@ async function targets(
   if (clusters.size > 1)
     throw new UsageError(`say where: --cluster is one of ${[...clusters].sort().join(", ")}, or give --broker`);
   if (masters.length === 0) {
-    throw new UsageError(
+    throw new MqError(
       `find a broker: ${admin.nameServers.addresses.join(";")} knows no master; start one with: mq broker`,
     );
   }
