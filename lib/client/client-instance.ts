@@ -1,11 +1,10 @@
 import { errorText } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
-import { MASTER_ID } from "../broker/types.ts";
 import { type ConsumerData, encodeHeartbeatData } from "../protocol/body/heartbeat-data.ts";
 import { decodeTopicRouteData, type TopicRouteData } from "../protocol/body/topic-route-data.ts";
 import { createRemotingClient } from "../remoting/client.ts";
 import { RequestCode, ResponseCode } from "../remoting/codes.ts";
-import type { RemotingClient, RemotingCommand } from "../remoting/types.ts";
+import type { RemotingClient } from "../remoting/types.ts";
 import { BrokerApi } from "./broker-api.ts";
 import { BrokerError, ClientError } from "./broker-error.ts";
 import type { ResolvedClientOptions } from "./client-options.ts";
@@ -13,6 +12,7 @@ import { clientProcessors } from "./client-processors.ts";
 import type { MessageExt } from "./message.ts";
 import type { MessageQueue } from "./message-queue.ts";
 import { NameServers } from "./name-servers.ts";
+import { MASTER_ID } from "./names.ts";
 import { lendDefaultRoute, publishQueues, routeFingerprint, subscribeQueues } from "./route.ts";
 
 /** Topic whose route is lent to topics that do not exist yet [TopicValidator.AUTO_CREATE_TOPIC_KEY_TOPIC]. */
@@ -450,12 +450,4 @@ function forgetInstance(instance: ClientInstance): void {
 
 function instanceKey(options: ResolvedClientOptions): string {
   return `${options.clientId}\0${options.namesrvAddr}`;
-}
-
-/** The response that a broker's question is answered with when its group is not here. */
-export function noSuchGroup(request: RemotingCommand, group: string): { code: number; remark: string } {
-  return {
-    code: ResponseCode.SYSTEM_ERROR,
-    remark: `no consumer of group ${group} in this client, request ${request.code}`,
-  };
 }

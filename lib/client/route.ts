@@ -1,6 +1,6 @@
-import { MASTER_ID, PERM_READ, PERM_WRITE } from "../broker/types.ts";
 import type { TopicRouteData } from "../protocol/body/topic-route-data.ts";
 import { compareMessageQueues, type MessageQueue } from "./message-queue.ts";
+import { MASTER_ID, PERM_READ, PERM_WRITE } from "./names.ts";
 
 /** [MQClientInstance#topicRouteData2TopicPublishInfo] The queues a producer may write to, in RocketMQ's order. */
 export function publishQueues(topic: string, route: TopicRouteData): { queues: MessageQueue[]; ordered: boolean } {

@@ -1,9 +1,9 @@
 import type { Logger } from "../../base/log.ts";
-import { DLQ_GROUP_TOPIC_PREFIX, RETRY_GROUP_TOPIC_PREFIX } from "../../broker/types.ts";
 import type { ConsumeFromWhere, MessageModel, Subscription } from "../../protocol/body/heartbeat-data.ts";
 import type { ClientInstance } from "../client-instance.ts";
 import type { ClientOptions } from "../client-options.ts";
 import type { MessageQueue } from "../message-queue.ts";
+import { RETRY_GROUP_TOPIC_PREFIX } from "../names.ts";
 import type { AllocateStrategy } from "./allocate.ts";
 import type { ConsumeStats } from "./consume-stats.ts";
 import type { OffsetStore } from "./offset-store.ts";
@@ -84,10 +84,6 @@ export function retryTopic(group: string): string {
 
 export function isRetryTopic(topic: string): boolean {
   return topic.startsWith(RETRY_GROUP_TOPIC_PREFIX);
-}
-
-export function isDlqTopic(topic: string): boolean {
-  return topic.startsWith(DLQ_GROUP_TOPIC_PREFIX);
 }
 
 export function ownedQueues(context: ConsumerContext): MessageQueue[] {

@@ -1,5 +1,4 @@
 import { errorText } from "../../base/errors.ts";
-import { MASTER_ID } from "../../broker/types.ts";
 import { decompressBody } from "../../message/compression.ts";
 import { PropertyName } from "../../message/properties.ts";
 import { decodeRecord } from "../../message/record.ts";
@@ -10,6 +9,7 @@ import { BrokerError, ClientError } from "../broker-error.ts";
 import type { ClientInstance } from "../client-instance.ts";
 import { MessageExt } from "../message.ts";
 import { type MessageQueue, messageQueueKey, messageQueueText } from "../message-queue.ts";
+import { MASTER_ID } from "../names.ts";
 
 /** Bits of a pull's sysFlag [PullSysFlag]. */
 const PULL_COMMIT_OFFSET = 1;

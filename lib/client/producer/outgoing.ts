@@ -9,11 +9,11 @@ import type { RemotingRequest } from "../../remoting/types.ts";
 import { ClientError } from "../broker-error.ts";
 import { type Message, messageProperties } from "../message.ts";
 import type { MessageQueue } from "../message-queue.ts";
+import { RETRY_GROUP_TOPIC_PREFIX } from "../names.ts";
 import { checkMessage } from "./validators.ts";
 
 /** Bodies up to this size are compressed on the loop, in less than a millisecond. */
 const COMPRESS_SYNC_BYTES_MAX = 32 * 1024;
-const RETRY_PREFIX = "%RETRY%";
 
 const deflateAsync = promisify(deflate);
 
@@ -110,7 +110,7 @@ function checkBatchable(message: Message, first: Message): void {
         ? "messages that wait and messages that do not"
         : (message.delayLevel ?? 0) > 0 || message.properties?.[PropertyName.DELAY] !== undefined
           ? "a delayed message"
-          : message.topic.startsWith(RETRY_PREFIX)
+          : message.topic.startsWith(RETRY_GROUP_TOPIC_PREFIX)
             ? "a retry topic"
             : undefined;
   if (problem !== undefined)
@@ -127,7 +127,7 @@ function takeRetryCounts(topic: string, properties: Record<string, string>) {
     reconsumeTimes: 0,
     maxReconsumeTimes: undefined,
   };
-  if (!topic.startsWith(RETRY_PREFIX)) return counts;
+  if (!topic.startsWith(RETRY_GROUP_TOPIC_PREFIX)) return counts;
   const times = properties[PropertyName.RECONSUME_TIME];
   if (times !== undefined) counts.reconsumeTimes = Number(times);
   const max = properties[PropertyName.MAX_RECONSUME_TIMES];
