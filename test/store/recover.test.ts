@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
-import { cpSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { decodeRecord } from "../../lib/message/record.ts";
-import { message, openStore, smallConfig, type Store, TempDir } from "./store-fixture.ts";
+import { LogLines, message, openStore, type Store, smallConfig, TempDir } from "./store-fixture.ts";
 
 /** Bodies of all records from the log's begin to its end. */
 async function bodies(store: Store): Promise<string[]> {
@@ -65,7 +65,11 @@ describe("recovery", () => {
       expect(opened.maxPhyOffset, `cut at ${cut}`).toBe(start);
       expect(opened.queues.nextOffset("T", 0)).toBe(5);
       await opened.shutdown();
-      expect(readFileSync(join(copy.path, FILE)).subarray(start).every((byte) => byte === 0)).toBe(true);
+      expect(
+        readFileSync(join(copy.path, FILE))
+          .subarray(start)
+          .every((byte) => byte === 0),
+      ).toBe(true);
     }
   });
 
@@ -87,5 +91,141 @@ describe("recovery", () => {
       expect([last.physicalOffset, last.physicalEnd]).toContain(opened.maxPhyOffset);
       await opened.shutdown();
     }
+  });
+});
+
+describe("damage in the middle", () => {
+  test("the log is cut there; whole records behind it and later files are put aside, and told", async () => {
+    using dir = new TempDir();
+    const config = smallConfig(dir.path);
+    const store = await openStore(config);
+    const offsets: number[] = [];
+    for (let i = 0; i < 300; i++)
+      offsets.push(store.append(message("T", 0, Buffer.alloc(500, `${i % 10}`))).physicalOffset);
+    await store.shutdown();
+    const path = join(dir.path, FILE);
+    const bytes = readFileSync(path);
+    const damagedAt = offsets[50]!;
+    bytes[damagedAt + 100]! ^= 0xff;
+    writeFileSync(path, bytes);
+    writeFileSync(join(dir.path, "abort"), "1");
+    const logger = new LogLines();
+    const opened = await openStore(config, {}, logger);
+    expect(opened.maxPhyOffset).toBe(damagedAt);
+    expect(opened.getMaxOffsetInQueue("T", 0)).toBe(50);
+    expect(opened.append(message("T", 0, "new")).queueOffset).toBe(50);
+    await opened.shutdown();
+    const aside = readdirSync(join(dir.path, "commitlog/quarantine"));
+    expect(aside.filter((name) => name.startsWith("00000000000000000000.")).length).toBe(1);
+    expect(aside.some((name) => name.startsWith("00000000000000065536."))).toBe(true);
+    expect(logger.lines.some((line) => line.startsWith("warn cut the commit log"))).toBe(true);
+    expect(logger.lines.some((line) => line.startsWith("error whole records stand behind"))).toBe(true);
+    const again = await openStore(config);
+    expect(again.getMaxOffsetInQueue("T", 0)).toBe(51);
+    await again.shutdown();
+  });
+
+  test("old records behind a cut never come back", async () => {
+    using dir = new TempDir();
+    const config = smallConfig(dir.path);
+    const store = await openStore(config);
+    const offsets: number[] = [];
+    for (let i = 0; i < 10; i++) offsets.push(store.append(message("T", 0, `old body ${i}`)).physicalOffset);
+    await store.shutdown();
+    const path = join(dir.path, FILE);
+    const bytes = readFileSync(path);
+    bytes[offsets[5]! + 88]! ^= 0xff;
+    writeFileSync(path, bytes);
+    writeFileSync(join(dir.path, "abort"), "1");
+    const opened = await openStore(config);
+    // Of the same length as the damaged one: the old record behind it would fit on.
+    expect(opened.append(message("T", 0, "new body 5")).physicalOffset).toBe(offsets[5]!);
+    await opened.shutdown();
+    writeFileSync(join(dir.path, "abort"), "1");
+    const again = await openStore(config);
+    expect(await bodies(again)).toEqual([0, 1, 2, 3, 4].map((i) => `old body ${i}`).concat("new body 5"));
+    await again.shutdown();
+  });
+});
+
+describe("bounded recovery", () => {
+  test("after an unclean stop only what the checkpoint does not cover is read again", async () => {
+    using dir = new TempDir();
+    const config = smallConfig(dir.path);
+    let store = await openStore(config);
+    for (let i = 0; i < 600; i++) store.append(message("T", 0, Buffer.alloc(1000)));
+    await store.shutdown();
+    // What the last stop brought to the disk, moved past the safety margin of 3 s.
+    const checkpoint = readFileSync(join(dir.path, "checkpoint"));
+    const stamp = checkpoint.readBigInt64BE(0);
+    expect(stamp).toBe(checkpoint.readBigInt64BE(8));
+    checkpoint.writeBigInt64BE(stamp + 3000n, 0);
+    checkpoint.writeBigInt64BE(stamp + 3000n, 8);
+    writeFileSync(join(dir.path, "checkpoint"), checkpoint);
+    writeFileSync(join(dir.path, "abort"), "1");
+    const logger = new LogLines();
+    store = await openStore(config, {}, logger);
+    const lastFile = store.log.files.last!.fileFromOffset;
+    expect(logger.lines.find((line) => line.includes("not closed in order"))).toContain(`"from":${lastFile}`);
+    expect(store.getMaxOffsetInQueue("T", 0)).toBe(600);
+    await store.shutdown();
+  });
+
+  test("queues that are gone are built anew after a clean stop too", async () => {
+    using dir = new TempDir();
+    const config = smallConfig(dir.path);
+    let store = await openStore(config);
+    for (let i = 0; i < 300; i++) store.append(message("T", i % 3, Buffer.alloc(1000), { KEYS: `k${i}` }));
+    await store.shutdown();
+    rmSync(join(dir.path, "consumequeue"), { recursive: true });
+    store = await openStore(config);
+    expect([0, 1, 2].map((queueId) => store.getMaxOffsetInQueue("T", queueId))).toEqual([100, 100, 100]);
+    await store.shutdown();
+  });
+
+  test("a commit log that is gone takes queues and index with it", async () => {
+    using dir = new TempDir();
+    const config = smallConfig(dir.path);
+    let store = await openStore(config);
+    store.append(message("T", 0, "x", { KEYS: "k" }));
+    await store.shutdown();
+    rmSync(join(dir.path, "commitlog"), { recursive: true });
+    const logger = new LogLines();
+    store = await openStore(config, {}, logger);
+    expect(store.getMaxOffsetInQueue("T", 0)).toBe(0);
+    expect((await store.queryMessage("T", "k", 10, 0, Number.MAX_SAFE_INTEGER)).records).toEqual([]);
+    expect(logger.lines[0]).toContain("the commit log is empty");
+    expect(store.append(message("T", 0, "y")).queueOffset).toBe(0);
+    await store.shutdown();
+  });
+
+  test("a file of another size stops the start, and the store is as it was", async () => {
+    using dir = new TempDir();
+    const config = smallConfig(dir.path);
+    const store = await openStore(config);
+    store.append(message("T", 0, "x"));
+    await store.shutdown();
+    const other = smallConfig(dir.path, { mappedFileSizeCommitLog: 128 * 1024 });
+    await expect(openStore(other)).rejects.toThrow("found 65536 bytes, expected 131072 (mappedFileSizeCommitLog)");
+    expect(existsSync(join(dir.path, "abort"))).toBe(false);
+    const again = await openStore(config);
+    expect(again.getMaxOffsetInQueue("T", 0)).toBe(1);
+    await again.shutdown();
+  });
+
+  test("the property CRC is what counts with forceVerifyPropCRC", async () => {
+    using dir = new TempDir();
+    const config = smallConfig(dir.path, { enabledAppendPropCRC: true, forceVerifyPropCRC: true });
+    const store = await openStore(config);
+    const offsets = [0, 1, 2].map((i) => store.append(message("T", 0, `${i}`, { TAGS: "a" })).physicalOffset);
+    await store.shutdown();
+    const bytes = readFileSync(join(dir.path, FILE));
+    // A flag bit: the body's CRC does not see it.
+    bytes[offsets[1]! + 19]! ^= 1;
+    writeFileSync(join(dir.path, FILE), bytes);
+    writeFileSync(join(dir.path, "abort"), "1");
+    const opened = await openStore(config);
+    expect(opened.maxPhyOffset).toBe(offsets[1]!);
+    await opened.shutdown();
   });
 });

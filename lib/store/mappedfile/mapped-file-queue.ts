@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, statSync, unlinkSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, readdirSync, readSync, statSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
 import { ConfigError } from "../../base/errors.ts";
 import type { Logger } from "../../base/log.ts";
@@ -37,16 +37,16 @@ export class MappedFileQueue {
   }
 
   /**
-   * Opens every file. Drops an empty last file (left by a kill between creation and allocation) and says so; a wrong size, a
-   * misplaced name or a hole between files throws ConfigError with file, found and expected. Written positions are the full
+   * Opens every file. Drops a last file that is empty, or short and without data (left by a crash while it was allocated), and
+   * says so; a wrong size, a misplaced name or a hole between files throws ConfigError with file, found and expected. Written positions are the full
    * size until recovery sets them.
    */
   load(): void {
     const found = this.list();
     for (let i = 0; i < found.length; i++) {
       const entry = found[i]!;
-      if (entry.size === 0 && i === found.length - 1) {
-        this.options.logger?.warn("removed an empty last file", { file: entry.path });
+      if (i === found.length - 1 && this.unfinished(entry)) {
+        this.options.logger?.warn("removed an empty last file", { file: entry.path, bytes: entry.size });
         unlinkSync(entry.path);
         return;
       }
@@ -167,6 +167,15 @@ export class MappedFileQueue {
       }
     }
     return found.sort((a, b) => a.offset - b.offset);
+  }
+
+  private unfinished(entry: Found): boolean {
+    if (entry.size >= this.fileSize) return false;
+    const head = Buffer.alloc(8);
+    const fd = openSync(entry.path, "r");
+    readSync(fd, head);
+    closeSync(fd);
+    return head.every((byte) => byte === 0);
   }
 
   private check(entry: Found, previous: Found | undefined): void {
