@@ -449,6 +449,66 @@ test("SYNC_FLUSH answers after the flush, in order", async () => {
   }
 });
 
+test("limits and closed ways are named: waiting senders, creation switched off, order topics, transactions", async () => {
+  const own = await BrokerFixture.start({
+    sendThreadPoolQueueCapacity: 0,
+    autoCreateTopicEnable: false,
+    autoCreateSubscriptionGroup: false,
+    rejectTransactionMessage: true,
+    brokerPermission: 4,
+    clusterTopicEnable: false,
+  });
+  try {
+    const by = own.client();
+    const send = (fields: Parameters<typeof sendRequest>[0]) => by.invoke(own.address, sendRequest(fields), 3_000);
+    const busy = await send({ topic: "BenchmarkTest" });
+    expect(busy.code).toBe(2);
+    expect(busy.remark).toStartWith("[OVERLOAD]system busy, start flow control for a while");
+    expect(busy.remark).toContain("sendThreadPoolQueueCapacity=0");
+    const config = own.broker.context.config as {
+      sendThreadPoolQueueCapacity: number;
+      startAcceptSendRequestTimeStamp: number;
+    };
+    config.sendThreadPoolQueueCapacity = 10;
+    expect(await send({ topic: "BenchmarkTest" })).toMatchObject({ code: 0 });
+    expect((await send({ topic: "NotThere" })).remark).toContain("autoCreateTopicEnable=false");
+    expect(await send({ topic: "%RETRY%NoGroup" })).toMatchObject({ code: 26 });
+    expect(own.broker.context.topics.get("%RETRY%NoGroup")).toBeUndefined();
+    const half = await send({ topic: "BenchmarkTest", properties: { UNIQ_KEY: "1", TRAN_MSG: "true" } });
+    expect(half).toMatchObject({ code: 16 });
+    expect(half.remark).toContain("rejectTransactionMessage=true");
+    const topicConfig = own.broker.context.topics.get("BenchmarkTest");
+    if (topicConfig !== undefined) topicConfig.order = true;
+    const order = await send({ topic: "BenchmarkTest" });
+    expect(order).toMatchObject({ code: 16 });
+    expect(order.remark).toContain("brokerPermission=4");
+    if (topicConfig !== undefined) topicConfig.order = false;
+    config.startAcceptSendRequestTimeStamp = Date.now() + 60_000;
+    expect((await send({ topic: "BenchmarkTest" })).remark).toStartWith("broker unable to service, until ");
+  } finally {
+    await own.close();
+  }
+});
+
+test("a broker that stops answers held pulls and refuses new work", async () => {
+  const own = await BrokerFixture.start();
+  const by = own.client();
+  await by.invoke(own.address, sendRequest({ topic: "Stop" }), 3_000);
+  const held = by.invoke(own.address, pullRequest({ topic: "Stop", offset: 1, suspendMs: 20_000 }), 20_000);
+  await until(() => own.broker.context.holdService.waiting === 1);
+  const stopped = own.broker.stop();
+  const refused = by.invoke(own.address, sendRequest({ topic: "Stop" }), 3_000);
+  expect(await held).toMatchObject({ code: 19 });
+  const answer = await refused.catch((error: unknown) => error);
+  if (!(answer instanceof Error)) {
+    expect(answer).toMatchObject({ code: 14 });
+    expect((answer as RemotingCommand).remark).toContain("is shutting down");
+  }
+  await stopped;
+  expect(own.broker.stop()).toBe(stopped);
+  await own.close();
+});
+
 test("keys that this build cannot honour stop the start", async () => {
   const { createBroker } = await import("../../lib/broker/broker.ts");
   const { defaultBrokerConfig } = await import("../../lib/config/broker-config.ts");

@@ -144,7 +144,8 @@ export class ClientManager {
     this.consumers.closed(connection, (group) => this.rules.wantsNotices(group));
   }
 
-  private scan(): void {
+  /** Drops clients without a heartbeat and locks that ran out. */
+  scan(): void {
     const before = this.rules.now() - this.rules.expiredAfterMs;
     const expired = [
       ...this.producers.expire(before),

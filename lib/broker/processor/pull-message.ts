@@ -1,3 +1,4 @@
+import { AssertionError } from "../../base/assert.ts";
 import { now } from "../../base/clock.ts";
 import { errorText } from "../../base/errors.ts";
 import { FLAG_ONEWAY, RequestCode, ResponseCode } from "../../remoting/codes.ts";
@@ -84,7 +85,14 @@ export class PullMessageProcessor {
   };
 
   /** The pull's second and last run: whatever is there now is the answer. */
-  readonly wake = (pull: PullRequest): void => this.run(pull, false);
+  readonly wake = (pull: PullRequest): void => {
+    try {
+      this.run(pull, false);
+    } catch (error) {
+      this.failed(pull, error);
+      if (error instanceof AssertionError) this.context.fatal(error);
+    }
+  };
 
   private pullOf(request: RawRequest, connection: Connection, target: PullTarget): PullRequest {
     const { slots } = this;

@@ -61,6 +61,20 @@ export function refuseTopic(
   return undefined;
 }
 
+/** Why a retry topic is not created: its group is unknown and may not be created either [SendMessageProcessor#handleRetryAndDLQ]. */
+export function refuseRetryTopic(context: BrokerContext, topic: string): Refusal | undefined {
+  if (!topic.startsWith(RETRY_GROUP_TOPIC_PREFIX)) return undefined;
+  const group = topic.slice(RETRY_GROUP_TOPIC_PREFIX.length);
+  return context.groups.findSubscriptionGroupConfig(group) === undefined ? groupNotExist(context, group) : undefined;
+}
+
+export function groupNotExist(context: BrokerContext, group: string): Refusal {
+  return {
+    code: ResponseCode.SUBSCRIPTION_GROUP_NOT_EXIST,
+    remark: `subscription group not exist, ${group} (autoCreateSubscriptionGroup=${context.config.autoCreateSubscriptionGroup})`,
+  };
+}
+
 /** A first message's topic, created as its default topic allows; undefined when it may not be. */
 export function createTopic(
   context: BrokerContext,

@@ -12,7 +12,15 @@ import type { BrokerContext } from "../broker-context.ts";
 import { changeProperties } from "../stored-message.ts";
 import { RETRY_GROUP_TOPIC_PREFIX, type TopicConfig } from "../types.ts";
 import { isStored, putRefusal, putStatusCode } from "./put-status.ts";
-import { createTopic, queueIdRefusal, type Refusal, refuseSends, refuseTopic, topicNotExist } from "./send-check.ts";
+import {
+  createTopic,
+  queueIdRefusal,
+  type Refusal,
+  refuseRetryTopic,
+  refuseSends,
+  refuseTopic,
+  topicNotExist,
+} from "./send-check.ts";
 import { createSendSlots, requireSendFields, SEND_SLOT } from "./send-header.ts";
 import { sendBatch } from "./send-message-batch.ts";
 import { isPlainJson, type SendResponse, SendResponseWriter } from "./send-response.ts";
@@ -83,6 +91,8 @@ export class SendMessageProcessor {
     const refusedTopic = refuseTopic(context, topic, topicConfig);
     if (refusedTopic !== undefined) return refusedTopic;
     const known = topicConfig !== undefined;
+    const refusedRetry = known ? undefined : refuseRetryTopic(context, topic);
+    if (refusedRetry !== undefined) return refusedRetry;
     topicConfig ??= createTopic(context, topic, slots, connection);
     if (topicConfig === undefined) {
       return topicNotExist(context, topic, slots.string(SEND_SLOT.defaultTopic) ?? "");

@@ -1,10 +1,9 @@
 import type { MessageInner } from "../../message/message-inner.ts";
 import { PropertyName } from "../../message/properties.ts";
-import { ResponseCode } from "../../remoting/codes.ts";
 import type { BrokerContext } from "../broker-context.ts";
 import { changeProperties } from "../stored-message.ts";
 import { DLQ_GROUP_TOPIC_PREFIX, PERM_READ, PERM_WRITE, RETRY_GROUP_TOPIC_PREFIX } from "../types.ts";
-import type { Refusal } from "./send-check.ts";
+import { groupNotExist, type Refusal } from "./send-check.ts";
 
 /**
  * A message sent straight to a retry topic goes to the group's dead-letter queue when it was retried too often, or when
@@ -18,12 +17,7 @@ export function redirectRetry(
 ): Refusal | undefined {
   const group = message.topic.slice(RETRY_GROUP_TOPIC_PREFIX.length);
   const groupConfig = context.groups.findSubscriptionGroupConfig(group);
-  if (groupConfig === undefined) {
-    return {
-      code: ResponseCode.SUBSCRIPTION_GROUP_NOT_EXIST,
-      remark: `subscription group not exist, ${group} (autoCreateSubscriptionGroup=${context.config.autoCreateSubscriptionGroup})`,
-    };
-  }
+  if (groupConfig === undefined) return groupNotExist(context, group);
   const max = maxReconsumeTimes ?? groupConfig.retryMaxTimes;
   if (message.reconsumeTimes <= max && context.locks.isLockAllExpired(group)) return undefined;
   const topic = DLQ_GROUP_TOPIC_PREFIX + group;

@@ -167,6 +167,26 @@ describe("client manager", () => {
     expect(logger.find("warn", "same client id")).toHaveLength(1);
   });
 
+  test("a client without a heartbeat for two minutes is dropped, its connection closed, the others told", async () => {
+    const { clients, clock, logger } = setUp();
+    const [silent, lively] = [new FakeConnection(), new FakeConnection()];
+    clients.heartbeat(heartbeat("silent"), silent, 0, 479);
+    clients.heartbeat(heartbeat("lively"), lively, 0, 479);
+    await turn();
+    clock.ms += 120_000;
+    clients.heartbeat(heartbeat("lively"), lively, 0, 479);
+    clients.scan();
+    expect(silent.closed).toBe(false);
+    clock.ms += 1;
+    clients.scan();
+    await turn();
+    expect(silent.closedFor).toBe("no heartbeat");
+    expect(clients.consumers.clientIds("G")).toEqual(["lively"]);
+    expect(clients.producers.findChannel("silent")).toBeUndefined();
+    expect(lively.oneways).toHaveLength(2);
+    expect(logger.find("warn", "producer expired")).toHaveLength(1);
+  });
+
   test("refuses a connection that brings too many groups", () => {
     const { clients } = setUp();
     const connection = new FakeConnection();
