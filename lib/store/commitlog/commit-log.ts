@@ -435,9 +435,11 @@ export class CommitLog {
   private touch(): void {
     const { current, allocator } = this;
     if (current === undefined) return;
-    this.touchAt = this.position + allocator.touchStepBytes;
+    const half = this.files.fileSize / 2;
+    const step = this.position + allocator.touchStepBytes;
+    this.touchAt = this.position < half ? Math.min(step, half) : step;
     if (this.transientBuffer === undefined) allocator.touchAhead(current, this.position);
-    if (this.position * 2 >= this.files.fileSize) allocator.prepare(this.files.pathOf(this.files.nextFileOffset()));
+    if (this.position >= half) allocator.prepare(this.files.pathOf(this.files.nextFileOffset()));
   }
 
   /** The bytes [physicalOffset, physicalOffset + size) where they are mapped; undefined when they are not all in one file's written part. */

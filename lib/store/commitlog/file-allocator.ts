@@ -69,12 +69,17 @@ export class FileAllocator {
     this.post({ kind: "allocate", path, bytes: this.options.fileSize, warm: this.options.warm });
   }
 
+  /** Whether the file at `path` waits to be opened. */
+  isReady(path: string): boolean {
+    return this.prepared === path && this.preparedState === "ready";
+  }
+
   /**
    * Opens the file at `path`: a moment when it was prepared, else its blocks are allocated now (1 to 2 ms per GiB). Throws
    * AllocationError when the disk is full; nothing is left behind then.
    */
   open(path: string): MappedFile {
-    const ready = this.prepared === path && this.preparedState === "ready";
+    const ready = this.isReady(path);
     if (this.prepared === path) this.preparedState = "none";
     return MappedFile.open(path, this.options.fileSize, { create: true, allocate: ready ? "none" : "whole" });
   }
