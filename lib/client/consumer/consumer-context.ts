@@ -42,6 +42,8 @@ export interface ConsumerOptions extends ClientOptions {
   postSubscriptionWhenPull?: boolean;
   /** ms that running listeners get at the end. */
   awaitTerminationMillisWhenShutdown?: number;
+  /** ms between dropping the queues of an offset reset and starting over, so that running listeners end. */
+  resetOffsetWaitMs?: number;
   /** ms between taking a queue over and the first pull. */
   firstPullDelayMs?: number;
   /** false: reads, and leaves the group's offsets as they are. */

@@ -37,8 +37,6 @@ import { releaseInnerProducer } from "./send-back.ts";
 
 /** Group names that would mix strangers [MixAll#DEFAULT_CONSUMER_GROUP]. */
 const DEFAULT_CONSUMER_GROUP = "DEFAULT_CONSUMER";
-/** Between dropping the queues of an offset reset and starting over, so that running listeners end. */
-const RESET_WAIT_MS = 10_000;
 const STOP_POLL_MS = 10;
 
 /** What tells one kind of consumer from another. */
@@ -270,10 +268,10 @@ export class Consumer implements ConsumerInner {
         affected.push(processQueue);
       }
       this.#logger.warn(
-        `offsets of topic ${topic} are reset, ${affected.length} queues start over in ${RESET_WAIT_MS / 1000} s`,
+        `offsets of topic ${topic} are reset, ${affected.length} queues start over in ${this.context.options.resetOffsetWaitMs / 1000} s`,
         { group: this.group },
       );
-      await Bun.sleep(RESET_WAIT_MS);
+      await Bun.sleep(this.context.options.resetOffsetWaitMs);
       for (const processQueue of affected) {
         const offset = byKey.get(messageQueueKey(processQueue.queue));
         if (offset === undefined || this.context.stopped) continue;
@@ -329,6 +327,7 @@ export function resolveConsumerOptions(options: ConsumerOptions): ResolvedConsum
     suspendCurrentQueueTimeMillis: options.suspendCurrentQueueTimeMillis ?? 1000,
     postSubscriptionWhenPull: options.postSubscriptionWhenPull ?? false,
     awaitTerminationMillisWhenShutdown: options.awaitTerminationMillisWhenShutdown ?? 5_000,
+    resetOffsetWaitMs: options.resetOffsetWaitMs ?? 10_000,
     firstPullDelayMs: options.firstPullDelayMs ?? 500,
     commitOffsets: options.commitOffsets ?? true,
     localOffsetStoreDir: options.localOffsetStoreDir,

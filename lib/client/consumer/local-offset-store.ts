@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import * as v from "valibot";
 import { stringifyFastjson } from "../../base/fastjson.ts";
 import { integer, messageQueueMapOf, parseBody } from "../../protocol/body/tolerant.ts";
-import type { MessageQueue } from "../message-queue.ts";
+import { type MessageQueue, messageQueueKey } from "../message-queue.ts";
 import { type OffsetStore, OffsetTable } from "./offset-store.ts";
 
 const fileSchema = v.object({ offsetTable: messageQueueMapOf(integer) });
@@ -55,8 +55,11 @@ export class LocalOffsetStore extends OffsetTable implements OffsetStore {
     await this.#write();
   }
 
-  /** Broadcasting queues keep their offset when they go: the file is the only place that knows it. */
-  override remove(): void {}
+  /** Only ends the freeze: broadcasting queues keep their offset when they go, nobody else knows it. */
+  override remove(queue: MessageQueue): void {
+    const entry = this.entries.get(messageQueueKey(queue));
+    if (entry !== undefined) entry.frozen = false;
+  }
 
   #write(): Promise<void> {
     this.#writing = this.#writing.catch(() => undefined).then(() => this.#writeNow());

@@ -10,6 +10,8 @@ const LOCK_RETRY_MS = 500;
 const UNLOCK_WAIT_MS = 500;
 /** After this long without a lock renewal the queue is let go anyway [RebalancePushImpl#UNLOCK_DELAY_TIME_MILLS]. */
 const FORCE_UNLOCK_MS = 20_000;
+/** Rounds of not being listed before it is said. */
+const UNLISTED_ROUNDS = 3;
 /** How long new queues wait for a heartbeat that a dead broker holds up. */
 const ANNOUNCE_WAIT_MS = 500;
 
@@ -22,6 +24,9 @@ export class Rebalance {
   readonly #subscribeInfo = new Map<string, MessageQueue[]>();
   /** Topics said to have no route: once when it starts, once when it ends. */
   readonly #withoutRoute = new Set<string>();
+
+  /** Rounds in a row that the brokers did not list this client, by topic. */
+  readonly #unlisted = new Map<string, number>();
 
   constructor(context: ConsumerContext, locks: QueueLocks, startQueue: (processQueue: ProcessQueue) => void) {
     this.#context = context;
@@ -99,14 +104,30 @@ export class Rebalance {
     const { instance, group, options, logger } = this.#context;
     if (options.messageModel === "BROADCASTING") return queues;
     const members = await instance.findConsumerIdList(topic, group);
-    if (members.length === 0) return undefined;
     if (!members.includes(instance.clientId)) {
-      logger.debug(`rebalance topic ${topic}: the broker does not list this client yet`, { group });
+      this.#sayUnlisted(topic, members.length);
+      if (members.length === 0) return undefined;
+    } else if (this.#unlisted.get(topic) !== undefined) {
+      if ((this.#unlisted.get(topic) ?? 0) >= UNLISTED_ROUNDS)
+        logger.info(`the brokers of topic ${topic} list this client now`, { group });
+      this.#unlisted.delete(topic);
     }
     return options.allocateStrategy.allocate(
       instance.clientId,
       [...queues].sort(compareMessageQueues),
       [...new Set(members)].sort(),
+    );
+  }
+
+  /** Once, when it lasts: a member that no broker lists gets no queue, and nothing else would tell. */
+  #sayUnlisted(topic: string, members: number): void {
+    const rounds = (this.#unlisted.get(topic) ?? 0) + 1;
+    this.#unlisted.set(topic, rounds);
+    if (rounds !== UNLISTED_ROUNDS || isRetryTopic(topic)) return;
+    const { logger, group } = this.#context;
+    logger.warn(
+      `the brokers of topic ${topic} list ${members} members of the group and not this client: it gets no queue; does the group exist there (autoCreateSubscriptionGroup), do heartbeats arrive?`,
+      { group },
     );
   }
 
