@@ -41,6 +41,9 @@ const COLD_GAP_BYTES = 64 * 1024;
 /** What is read ahead behind a cold pull: the next one of the same consumer finds it in memory. */
 const READ_AHEAD_BYTES = 1024 * 1024;
 
+/** The kernel is asked about this much in one go. */
+const SPAN_BYTES_MAX = 4 * 1024 * 1024;
+
 const nothing = (): void => {};
 
 /** Chosen records of one pull: place in the queue and in the log, and size. */
@@ -223,17 +226,21 @@ export class GetMessage {
       result.messageCount++;
       result.bytes += size;
     }
-    for (const range of ranges) {
-      const file = held.find((candidate) => candidate.buffer === range.buffer)!;
-      if (this.#log.isInMemory(file.fileFromOffset + range.start, range.end - range.start)) continue;
-      cold = true;
-      break;
-    }
+    for (const file of held) if (!this.#isWarm(file, ranges)) cold = true;
     result.release = releaseOnce(held);
     if (cold) return this.#readCold(result, chosen);
     this.#checkSizes(result, chosen);
     this.#goOnBehind(result, chosen);
     return result;
+  }
+
+  /** One question to the kernel for all ranges of a file; range by range only where pages between them are out. */
+  #isWarm(file: MappedFile, ranges: readonly StoreRange[]): boolean {
+    const own = ranges.filter((range) => range.buffer === file.buffer);
+    const first = own[0]!.start;
+    const end = own[own.length - 1]!.end;
+    if (end - first <= SPAN_BYTES_MAX && this.#log.isInMemory(file.fileFromOffset + first, end - first)) return true;
+    return own.every((range) => this.#log.isInMemory(file.fileFromOffset + range.start, range.end - range.start));
   }
 
   /** The queue and the log must agree about each record's size; where they do not, the answer ends before that record. */
