@@ -36,13 +36,12 @@ export function registerBroker(
   if (bodyCrc32 !== 0 && found !== bodyCrc32)
     throw new ResponseError(ResponseCode.SYSTEM_ERROR, `crc32 not match: body has ${found}, header says ${bodyCrc32}`);
   const compressed = optionalBoolean(ext, "compressed", false);
-  const digest = body === undefined ? "" : `${Bun.hash(body)} ${body.length} ${compressed} ${version}`;
+  const digest = body === undefined ? "" : `${bodyDigest(body)} ${compressed} ${version}`;
   const result = routes.register(registration, connection, digest, () => {
     try {
       return decodeRegisterBrokerBody(body, compressed, version);
     } catch (error) {
-      const remark = `Failed to decode RegisterBrokerBody: ${errorText(error)}`;
-      throw new ResponseError(ResponseCode.SYSTEM_ERROR, remark, { cause: error });
+      throw new ResponseError(ResponseCode.SYSTEM_ERROR, `Failed to decode RegisterBrokerBody: ${errorText(error)}`);
     }
   });
   if (result === undefined) {
@@ -56,6 +55,18 @@ export function registerBroker(
     ext: { ...result },
     body: config.returnOrderTopicConfigToBroker ? kvConfig.encodeNamespace(NAMESPACE_ORDER_TOPIC_CONFIG) : undefined,
   };
+}
+
+const MAPPING_DATA_VERSION = Buffer.from('"mappingDataVersion":{');
+/** The data versions stand at the front of the body. */
+const FRONT_BYTES = 4096;
+
+/** Identity of a body. Java's brokers stamp mappingDataVersion anew each time: what stands in it does not count. */
+function bodyDigest(body: Buffer): string {
+  const stamp = body.subarray(0, FRONT_BYTES).indexOf(MAPPING_DATA_VERSION);
+  const end = stamp < 0 ? -1 : body.indexOf(125, stamp);
+  if (end < 0) return `${Bun.hash(body)} ${body.length}`;
+  return `${Bun.hash(body.subarray(0, stamp))} ${Bun.hash(body.subarray(end))} ${body.length - (end - stamp)}`;
 }
 
 function registrationOf(ext: Record<string, string>): Registration {

@@ -74,7 +74,7 @@ export function decodeRegisterBrokerBody(
     return fromWrapper(wrapper, filterServers(parsed.filterServerList));
   } catch (error) {
     if (error instanceof v.ValiError || error instanceof FastjsonError || error instanceof RangeError)
-      throw new Error(`read RegisterBrokerBody: ${error.message}`, { cause: error });
+      throw new Error(error.message);
     throw error;
   }
 }
@@ -116,7 +116,8 @@ function entries(value: unknown): [string, unknown][] {
 
 function record(value: unknown, what: string): Record<string, unknown> {
   if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
-  throw new Error(`read RegisterBrokerBody: ${what} is ${value === null ? "null" : typeof value}, want an object`);
+  const found = value === null ? "null" : Array.isArray(value) ? "a list" : typeof value;
+  throw new Error(`${what} is ${found}, want an object`);
 }
 
 function filterServers(value: unknown): string[] | undefined {
@@ -127,7 +128,7 @@ function inflate(body: Buffer): Buffer {
   try {
     return inflateSync(body, { maxOutputLength: INFLATED_BYTES_MAX });
   } catch (error) {
-    throw new Error(`inflate RegisterBrokerBody of ${body.length} bytes`, { cause: error });
+    throw new Error(`inflate ${body.length} bytes`, { cause: error });
   }
 }
 
@@ -141,7 +142,7 @@ function decodeCompressed(bytes: Buffer, withMappings: boolean): RegisterBrokerB
   const topics: RegisteredTopic[] = [];
   for (let left = reader.count(); left > 0; left--) {
     const [topicName = "", readQueueNums, writeQueueNums, perm, filterType] = reader.text().split(" ");
-    if (filterType === undefined) throw new Error(`read RegisterBrokerBody: topic "${topicName}" has too few fields`);
+    if (filterType === undefined) throw new Error(`topic "${topicName}" has too few fields, want at least 5`);
     topics.push({
       topicName,
       readQueueNums: int(readQueueNums, QUEUES_DEFAULT),
@@ -190,6 +191,6 @@ class ByteReader {
   }
 
   #error(found: string): Error {
-    return new Error(`read RegisterBrokerBody at byte ${this.#at} of ${this.#bytes.length}: found ${found}`);
+    return new Error(`found ${found} at byte ${this.#at} of ${this.#bytes.length}`);
   }
 }
