@@ -15,7 +15,7 @@ import { SubscriptionGroupManager } from "./client/subscription-group-manager.ts
 import { HeldPulls, LONG_POLLING_CHECK_PERIOD_MS } from "./longpolling/pull-request-hold-service.ts";
 import { addressServerUrl, NameServerList } from "./name-server-list.ts";
 import { ConsumerOffsetManager } from "./offset/consumer-offset-manager.ts";
-import { BrokerOutApi } from "./out-api.ts";
+import { BrokerOutApi, TOPICS_PER_REGISTRATION } from "./out-api.ts";
 import { PullMessageProcessor, type PullRequest } from "./processor/pull-message.ts";
 import { brokerProcessors, fastProcessors } from "./processors.ts";
 import { ScheduleMessageService } from "./schedule/schedule-message-service.ts";
@@ -218,7 +218,10 @@ class BrokerController implements Broker, BrokerContext {
     const haHost = config.brokerIP2 === undefined || config.brokerIP2 === "" ? advertised.host : config.brokerIP2;
     const haPort = config.haListenPort > 0 ? config.haListenPort : port + 1;
     this.haServerAddress = formatAddress(haHost, config.mqAdvertisedHaPort > 0 ? config.mqAdvertisedHaPort : haPort);
-    this.logger.info(`clients will be told: ${this.brokerAddress}`, { source: advertised.reason });
+    this.logger.info(`clients will be told: ${this.brokerAddress}`, {
+      slaves: this.haServerAddress,
+      source: advertised.reason,
+    });
     const remote = this.nameServerList.addresses.find((address) => !isLoopback(address));
     if (advertised.weakness !== undefined && remote !== undefined) {
       this.logger.warn(
@@ -372,6 +375,8 @@ class BrokerController implements Broker, BrokerContext {
         timeoutMs: () => config.registerBrokerTimeoutMills,
         brokerPermission: () => config.brokerPermission,
         topics: () => this.topics.table.values(),
+        topicsPerRegistration: () =>
+          config.enableSplitRegistration ? config.splitRegistrationSize : TOPICS_PER_REGISTRATION,
         dataVersion: () => this.topics.dataVersion,
         nameServers: () => this.nameServerList.addresses,
         onOrderTopics: (topics) => this.topics.updateOrderTopicConfig(topics),

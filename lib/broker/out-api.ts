@@ -14,6 +14,10 @@ const PERIOD_MAX_MS = 60_000;
 const RETRY_FIRST_MS = 500;
 const RETRY_MAX_MS = 3_000;
 const PUBLISH_WAIT_MS = 1_000;
+/** Tells the parts' versions of one table from those of the next. */
+const PARTS_MAX = 10_000;
+/** About half of the largest frame; used where enableSplitRegistration is off. */
+export const TOPICS_PER_REGISTRATION = 40_000;
 const PERM_ALL_ACCESS = 6;
 
 /** Who this broker is to name servers. */
@@ -33,6 +37,8 @@ export interface RegistrationSource {
   /** brokerPermission: takes bits off every topic's perm unless it is read and write. */
   brokerPermission(): number;
   topics(): Iterable<TopicConfig>;
+  /** Most topics that one registration carries; more are told in parts [splitRegistrationSize]. */
+  topicsPerRegistration(): number;
   dataVersion(): DataVersion;
   nameServers(): string[];
   /** Topics that the name server lists in ORDER_TOPIC_CONFIG. */
@@ -44,6 +50,8 @@ interface NameServer {
   up: boolean | undefined;
   /** The last registration carried or left unchanged the whole table, and the connection held since. */
   synced: boolean;
+  /** Version of the whole table that it took last, while synced. */
+  fullKey: string;
   /** The registration on its way, with those that follow it at once. */
   sending: Promise<void> | undefined;
   /** Something changed while a registration was on its way. */
@@ -60,7 +68,8 @@ export class BrokerOutApi {
   private changed = new Map<string, TopicConfig>();
   private flushScheduled = false;
   private publishing: Promise<unknown> = Promise.resolve();
-  private fullBody: { key: string; body: Buffer } | undefined;
+  /** The whole table in one body, or in parts that each fit a frame. */
+  private full: { key: string; bodies: Buffer[] } | undefined;
   private stopped = false;
   private nowhere = false;
   private markRegistered: () => void = () => {};
@@ -151,6 +160,7 @@ export class BrokerOutApi {
         address,
         up: undefined,
         synced: false,
+        fullKey: "",
         sending: undefined,
         again: false,
         retryMs: RETRY_FIRST_MS,
@@ -187,26 +197,26 @@ export class BrokerOutApi {
   }
 
   private async send(server: NameServer, partial: readonly TopicConfig[] | undefined): Promise<void> {
-    let body = partial === undefined ? this.full() : this.encode(partial);
+    let bodies = partial === undefined ? this.bodiesFor(server) : [this.encode(partial, this.source.dataVersion())];
     do {
       server.again = false;
       try {
-        const ext = {
-          ...this.source.identity(),
-          enableActingMaster: false,
-          compressed: false,
-          bodyCrc32: crc32(body),
-        };
-        const request = { code: RequestCode.REGISTER_BROKER, ext, body };
-        const response = await this.client.invoke(server.address, request, this.source.timeoutMs());
-        if (response.code !== ResponseCode.SUCCESS) throw new Error(`code ${response.code}: ${response.remark ?? ""}`);
-        this.succeeded(server, response);
+        for (const body of bodies) this.succeeded(server, await this.sendOne(server, body));
+        if (bodies === this.full?.bodies) server.fullKey = this.full.key;
       } catch (error) {
         this.failed(server, error);
         return;
       }
-      body = this.full();
+      bodies = this.bodiesFor(server);
     } while (server.again && !this.stopped);
+  }
+
+  private async sendOne(server: NameServer, body: Buffer): Promise<RemotingCommand> {
+    const ext = { ...this.source.identity(), enableActingMaster: false, compressed: false, bodyCrc32: crc32(body) };
+    const request = { code: RequestCode.REGISTER_BROKER, ext, body };
+    const response = await this.client.invoke(server.address, request, this.source.timeoutMs());
+    if (response.code !== ResponseCode.SUCCESS) throw new Error(`code ${response.code}: ${response.remark ?? ""}`);
+    return response;
   }
 
   private succeeded(server: NameServer, response: RemotingCommand): void {
@@ -261,23 +271,39 @@ export class BrokerOutApi {
     this.nowhere = nowhere;
   }
 
-  /** The whole table as a body; encoded once per change of topics or permission. */
-  private full(): Buffer {
-    const { stateVersion, timestamp, counter } = this.source.dataVersion();
-    const key = `${stateVersion} ${timestamp} ${counter} ${this.source.brokerPermission()}`;
-    if (this.fullBody?.key !== key) this.fullBody = { key, body: this.encode(this.source.topics()) };
-    return this.fullBody.body;
+  /** The whole table, encoded once per change of topics or permission; of a table in parts that is known the last part alone. */
+  private bodiesFor(server: NameServer): Buffer[] {
+    const version = this.source.dataVersion();
+    const key = `${version.stateVersion} ${version.timestamp} ${version.counter} ${this.source.brokerPermission()}`;
+    if (this.full?.key !== key) this.full = { key, bodies: this.encodeAll(version) };
+    const { bodies } = this.full;
+    return server.synced && server.fullKey === key ? bodies.slice(-1) : bodies;
+  }
+
+  /**
+   * A name server takes changed topics only from a body whose version it does not know: each part but the last carries a
+   * version of its own [TopicConfigManager#buildSerializeWrapper].
+   */
+  private encodeAll(version: DataVersion): Buffer[] {
+    const topics = [...this.source.topics()];
+    const size = Math.max(1, this.source.topicsPerRegistration());
+    const bodies: Buffer[] = [];
+    for (let at = 0; at === 0 || at < topics.length; at += size) {
+      const last = at + size >= topics.length;
+      const own = last ? version : { ...version, counter: -(version.counter * PARTS_MAX + bodies.length + 1) };
+      bodies.push(this.encode(topics.slice(at, at + size), own));
+    }
+    return bodies;
   }
 
   /** RegisterBrokerBody. */
-  private encode(topics: Iterable<TopicConfig>): Buffer {
+  private encode(topics: Iterable<TopicConfig>, dataVersion: DataVersion): Buffer {
     const permission = this.source.brokerPermission();
     const topicConfigTable = new Map<string, TopicConfig>();
     for (const topic of topics) {
       const perm = (permission & PERM_ALL_ACCESS) === PERM_ALL_ACCESS ? topic.perm : topic.perm & permission;
       topicConfigTable.set(topic.topicName, perm === topic.perm ? topic : { ...topic, perm });
     }
-    const dataVersion = this.source.dataVersion();
     return Buffer.from(
       stringifyFastjson({
         filterServerList: [],

@@ -67,6 +67,7 @@ function setUp(addresses: string[], brokerPermission = 6) {
     timeoutMs: () => 3_000,
     brokerPermission: () => brokerPermission,
     topics: () => topics.values(),
+    topicsPerRegistration: () => 2,
     dataVersion: () => dataVersion,
     nameServers: () => addresses,
     onOrderTopics: (names) => orderTopics.push(...names),
@@ -163,6 +164,27 @@ describe("registration", () => {
     api.start();
     await api.registered;
     expect(orderTopics).toEqual(["T"]);
+  });
+
+  test("a table too large for one frame travels in parts, each with a version of its own, and whole again only when it changed", async () => {
+    const server = await nameServer();
+    const { api, topics, dataVersion } = setUp([server.address]);
+    for (const name of ["U", "V", "W", "X"]) topics.set(name, topic(name));
+    api.start();
+    await until(() => server.requests.length === 3);
+    const parts = server.requests.map((request) => bodyOf(request).topicConfigSerializeWrapper);
+    expect(parts.map((part) => Object.keys(part.topicConfigTable))).toEqual([["T", "U"], ["V", "W"], ["X"]]);
+    const versions = parts.map((part) => JSON.stringify(part.dataVersion));
+    expect(new Set(versions).size).toBe(3);
+    expect(parts[2]?.dataVersion).toEqual(dataVersion);
+    await Bun.sleep(0);
+    api.registerAll();
+    await until(() => server.requests.length === 4);
+    expect(bodyOf(server.requests[3]).topicConfigSerializeWrapper.dataVersion).toEqual(dataVersion);
+    dataVersion.counter++;
+    await Bun.sleep(0);
+    api.registerAll();
+    await until(() => server.requests.length === 7);
   });
 
   test("the stop unregisters", async () => {
