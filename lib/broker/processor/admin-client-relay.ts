@@ -1,5 +1,5 @@
 import { errorText } from "../../base/errors.ts";
-import { parseFastjson } from "../../base/fastjson.ts";
+import { JsonKey, parseFastjson } from "../../base/fastjson.ts";
 import { parseOffsetMsgId } from "../../message/message-id.ts";
 import { RequestCode, ResponseCode } from "../../remoting/codes.ts";
 import { RemotingTimeoutError } from "../../remoting/errors.ts";
@@ -97,7 +97,7 @@ export function adminClientRelayProcessors(context: BrokerContext): [number, Pro
       const request = { code: RequestCode.GET_CONSUMER_STATUS_FROM_CLIENT, ext: { topic, group } };
       const answer = await info.connection.invoke(request, STATUS_TIMEOUT_MS);
       if (answer.code !== ResponseCode.SUCCESS || answer.body === undefined) return undefined;
-      return member(parseFastjson(answer.body), "messageQueueTable");
+      return withObjectKeys(member(parseFastjson(answer.body), "messageQueueTable"));
     } catch (error) {
       context.logger.warn("a client did not tell its offsets", {
         group,
@@ -114,4 +114,10 @@ export function adminClientRelayProcessors(context: BrokerContext): [number, Pro
     [RequestCode.CONSUME_MESSAGE_DIRECTLY, { processor: consumeMessageDirectly }],
     [RequestCode.INVOKE_BROKER_TO_GET_CONSUMER_STATUS, { processor: getConsumerStatus }],
   ];
+}
+
+/** A map whose keys are message queues, read as text, with the queues as keys again. */
+function withObjectKeys(table: unknown): unknown {
+  if (!(table instanceof Map)) return table;
+  return new Map([...table].map(([key, value]) => [new JsonKey(String(key)), value]));
 }

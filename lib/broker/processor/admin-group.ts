@@ -159,6 +159,6 @@ function read<T>(what: string, reader: () => T): T {
   try {
     return reader();
   } catch (error) {
-    throw new ResponseError(ResponseCode.SYSTEM_ERROR, `read ${what}: ${errorText(error)}`, { cause: error });
+    throw new ResponseError(ResponseCode.SYSTEM_ERROR, `read ${what}: ${errorText(error)}`);
   }
 }

@@ -92,7 +92,7 @@ export function adminTopicProcessors(context: BrokerContext): [number, Processor
     try {
       written = topics.updateTopicConfigList(list);
     } catch (error) {
-      throw new ResponseError(ResponseCode.SYSTEM_ERROR, errorText(error), { cause: error });
+      throw new ResponseError(ResponseCode.SYSTEM_ERROR, errorText(error));
     }
     writtenOrRefuse(await written, topics.path);
     await context.routesPublished();
@@ -212,7 +212,7 @@ function attributesOf(text: string | undefined): Record<string, string> {
   try {
     return parseAttributes(text);
   } catch (error) {
-    throw new ResponseError(ResponseCode.SYSTEM_ERROR, errorText(error), { cause: error });
+    throw new ResponseError(ResponseCode.SYSTEM_ERROR, errorText(error));
   }
 }
 
@@ -224,6 +224,6 @@ function parseList(body: Buffer | undefined): TopicConfig[] {
     );
     return list.map(parseTopicConfig);
   } catch (error) {
-    throw new ResponseError(ResponseCode.SYSTEM_ERROR, `read topicConfigList: ${errorText(error)}`, { cause: error });
+    throw new ResponseError(ResponseCode.SYSTEM_ERROR, `read topicConfigList: ${errorText(error)}`);
   }
 }
