@@ -188,6 +188,23 @@ describe("loading and writing", () => {
   });
 });
 
+test("a large table is encoded in slices to the text that one go gives", async () => {
+  const empty = loaded(offsets());
+  empty.commitOffset("c", "g", "T", 0, 1);
+  empty.offsetTable.clear();
+  expect(await empty.persist()).toBe(true);
+  expect(text("consumerOffset.json")).toBe(empty.encode(true));
+  const manager = loaded(offsets());
+  for (let i = 0; i < 1003; i++)
+    for (const queueId of [0, 5]) manager.commitOffset("c", `g${i % 7}`, `T${i}`, queueId, i);
+  expect(await manager.persist()).toBe(true);
+  expect(text("consumerOffset.json")).toBe(manager.encode(true));
+  const many = loaded(topics());
+  for (let i = 0; i < 401; i++) many.createTopicInSendMessageMethod(`T${i}`, "TBW102", "c", 4, 0);
+  expect(await many.persist()).toBe(true);
+  expect(text("topics.json")).toBe(many.encode(true));
+});
+
 describe("topics", () => {
   test("built in ones have RocketMQ's queues and permissions", () => {
     const { table } = topics();

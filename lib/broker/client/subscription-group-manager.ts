@@ -12,6 +12,7 @@ import {
   parseDataVersion,
   unknownMembers,
 } from "../config-schema.ts";
+import { encodeSliced } from "../sliced-json.ts";
 import { alterAttributes, GROUP_ATTRIBUTES } from "../topic/topic-attributes.ts";
 import { groupNameFault } from "../topic/topic-validator.ts";
 import type { DataVersion, SubscriptionGroupConfig } from "../types.ts";
@@ -149,17 +150,19 @@ export class SubscriptionGroupManager extends ConfigManager {
   }
 
   override encode(pretty = false): string {
-    const subscriptionGroupTable = new Map<string, unknown>();
-    for (const [group, config] of this.table) subscriptionGroupTable.set(group, subscriptionGroupJson(config));
-    return stringifyFastjson(
-      {
-        ...this.#unknown,
-        dataVersion: this.dataVersion,
-        forbiddenTable: this.forbiddenTable,
-        subscriptionGroupTable,
-      },
-      { pretty },
-    );
+    return stringifyFastjson({ ...this.#head(), subscriptionGroupTable: new Map(this.#entries()) }, { pretty });
+  }
+
+  protected override encodeForFile(): Promise<string> {
+    return encodeSliced(this.#head(), [["subscriptionGroupTable", this.#entries()]]);
+  }
+
+  #head(): Record<string, unknown> {
+    return { ...this.#unknown, dataVersion: this.dataVersion, forbiddenTable: this.forbiddenTable };
+  }
+
+  *#entries(): Generator<[string, unknown]> {
+    for (const [group, config] of this.table) yield [group, subscriptionGroupJson(config)];
   }
 
   protected override decode(value: unknown): void {

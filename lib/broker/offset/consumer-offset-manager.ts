@@ -12,6 +12,7 @@ import {
   parseDataVersion,
   unknownMembers,
 } from "../config-schema.ts";
+import { encodeSliced } from "../sliced-json.ts";
 import type { DataVersion } from "../types.ts";
 
 export interface ConsumerOffsetSettings {
@@ -251,12 +252,28 @@ export class ConsumerOffsetManager extends ConfigManager {
     return written;
   }
 
-  protected override encodeForFile(): string {
+  protected override encodeForFile(): Promise<string> {
     this.#dirty = false;
-    return this.encode(true);
+    return encodeSliced({ ...this.#unknown, dataVersion: this.dataVersion }, [
+      ["groupTopicMap", this.#groupTopicMap()],
+      ["offsetTable", this.offsetTable],
+    ]);
   }
 
   override encode(pretty = false): string {
+    return stringifyFastjson(
+      {
+        ...this.#unknown,
+        dataVersion: this.dataVersion,
+        groupTopicMap: this.#groupTopicMap(),
+        offsetTable: this.offsetTable,
+      },
+      { pretty },
+    );
+  }
+
+  /** Derived from the offsets; written because RocketMQ writes it, never read. */
+  #groupTopicMap(): Map<string, Set<string>> {
     const groupTopicMap = new Map<string, Set<string>>();
     for (const key of this.offsetTable.keys()) {
       const parts = split(key);
@@ -265,10 +282,7 @@ export class ConsumerOffsetManager extends ConfigManager {
       if (topics === undefined) groupTopicMap.set(parts.group, new Set([parts.topic]));
       else topics.add(parts.topic);
     }
-    return stringifyFastjson(
-      { ...this.#unknown, dataVersion: this.dataVersion, groupTopicMap, offsetTable: this.offsetTable },
-      { pretty },
-    );
+    return groupTopicMap;
   }
 
   protected override decode(value: unknown): void {

@@ -4,6 +4,7 @@ import { stringifyFastjson } from "../../base/fastjson.ts";
 import type { Logger } from "../../base/log.ts";
 import { ConfigManager } from "../config-manager.ts";
 import { jsonObject, member, newDataVersion, nextVersion, parseDataVersion, unknownMembers } from "../config-schema.ts";
+import { encodeSliced } from "../sliced-json.ts";
 import {
   type DataVersion,
   PERM_INHERIT,
@@ -201,12 +202,19 @@ export class TopicConfigManager extends ConfigManager {
   }
 
   override encode(pretty = false): string {
-    const topicConfigTable = new Map<string, unknown>();
+    const topicConfigTable = new Map(this.#entries());
+    return stringifyFastjson({ ...this.#unknown, dataVersion: this.dataVersion, topicConfigTable }, { pretty });
+  }
+
+  protected override encodeForFile(): Promise<string> {
+    return encodeSliced({ ...this.#unknown, dataVersion: this.dataVersion }, [["topicConfigTable", this.#entries()]]);
+  }
+
+  *#entries(): Generator<[string, unknown]> {
     for (const [topic, config] of this.table) {
       const unknown = this.#unknownOfTopic.get(topic);
-      topicConfigTable.set(topic, unknown === undefined ? config : { ...unknown, ...config });
+      yield [topic, unknown === undefined ? config : { ...unknown, ...config }];
     }
-    return stringifyFastjson({ ...this.#unknown, dataVersion: this.dataVersion, topicConfigTable }, { pretty });
   }
 
   protected override decode(value: unknown): void {
