@@ -311,6 +311,7 @@ class BrokerController implements Broker, BrokerContext {
     return {
       expiredAfterMs: this.config.channelExpiredTimeout,
       rejectPullConsumer: this.config.rejectPullConsumerEnable,
+      realTimeNotices: this.config.realTimeNotifyConsumerChange,
       now,
       prepareGroup: (group, unitMode, topics) => {
         const groupConfig = this.groups.findSubscriptionGroupConfig(group);

@@ -79,7 +79,7 @@ export const brokerKeys = {
   accountStatsEnable: key.boolean(true, "account statistics", { unused: true }),
   accountStatsPrintZeroValues: key.boolean(true, "account statistics", { unused: true }),
   maxStatsIdleTimeInMinutes: key.int(-1, "drop idle statistics after minutes (-1 never)", { min: -1 }),
-  transferMsgByHeap: key.boolean(true, "copy pull bodies to heap instead of zero copy", { unused: true }),
+  transferMsgByHeap: key.boolean(true, "copy pull bodies to heap instead of zero copy"),
   regionId: key.text("DefaultRegion", "MSG_REGION returned to producers"),
   registerBrokerTimeoutMills: key.int(24000, "time-out of registration calls", { min: 0 }),
   sendHeartbeatTimeoutMillis: key.int(1000, "time-out of broker heartbeats (acting master mode)", { min: 0 }),

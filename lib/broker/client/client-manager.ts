@@ -15,6 +15,7 @@ export interface ClientManagerRules {
   /** ms without a heartbeat after which a client is dropped [channelExpiredTimeout]. */
   expiredAfterMs: number;
   rejectPullConsumer: boolean;
+  realTimeNotices: boolean;
   now(): number;
   /** Finds or creates the group and its retry topic; undefined when the group is unknown and may not be created. */
   prepareGroup(group: string, unitMode: boolean, topics: readonly string[]): PreparedGroup | undefined;
@@ -48,7 +49,7 @@ export class ClientManager {
     private readonly rules: ClientManagerRules,
     logger: Logger,
   ) {
-    const notifier = new ConsumerIdsChangedNotifier(logger);
+    const notifier = new ConsumerIdsChangedNotifier(logger, rules.realTimeNotices);
     this.locks = new QueueLocks(rules.now);
     this.producers = new OnlineProducers(this.book, logger);
     this.consumers = new OnlineConsumers(

@@ -2,6 +2,8 @@ import type { Logger } from "../../base/log.ts";
 import { RequestCode } from "../../remoting/codes.ts";
 import type { Connection } from "../../remoting/types.ts";
 
+const BATCH_PERIOD_MS = 15_000;
+
 /**
  * Tells the members of consumer groups to rebalance [Broker2Client#notifyConsumerIdsChanged]. Many changes of one turn
  * become one notice per member: ten members that start together would otherwise cost a hundred.
@@ -10,13 +12,18 @@ export class ConsumerIdsChangedNotifier {
   private readonly pending = new Map<string, Set<Connection>>();
   private scheduled = false;
 
-  constructor(private readonly logger: Logger) {}
+  /** With `realTime` false notices wait for the next round of 15 s [realTimeNotifyConsumerChange]. */
+  constructor(
+    private readonly logger: Logger,
+    private readonly realTime: boolean,
+  ) {}
 
   notify(group: string, connections: Iterable<Connection>): void {
     this.pending.set(group, new Set(connections));
     if (this.scheduled) return;
     this.scheduled = true;
-    setImmediate(() => this.send());
+    if (this.realTime) setImmediate(() => this.send());
+    else setTimeout(() => this.send(), BATCH_PERIOD_MS).unref();
   }
 
   private send(): void {

@@ -13,6 +13,7 @@ function setUp(unknownGroups: string[] = []) {
     {
       expiredAfterMs: 120_000,
       rejectPullConsumer: false,
+      realTimeNotices: true,
       now: () => clock.ms,
       prepareGroup: (group) => (unknownGroups.includes(group) ? undefined : { notify: true, created: false }),
       wantsNotices: () => true,
