@@ -77,13 +77,19 @@ export const BLANK_BYTES = 8;
 
 /** Longest topic (in bytes) that a V1 record can hold. */
 export const TOPIC_BYTES_MAX_V1 = 127;
-export const TOPIC_BYTES_MAX = 32767;
+/** A topic is a directory's name too; RocketMQ allows no longer ones either [TopicValidator]. */
+export const TOPIC_BYTES_MAX = 255;
 export const PROPERTIES_BYTES_MAX = 32767;
 /** What a record may be larger than its largest body. */
 export const RECORD_OVERHEAD_MAX = 64 * 1024;
 
 /** `__CRC32#` 0x01 ten digits 0x02 at the end of the properties [CommitLog#CRC32_RESERVED_LEN]. */
 export const CRC32_RESERVED_BYTES = 20;
+
+/** Whether a topic may become a directory's name: a record from elsewhere must not write outside the store. */
+export function isTopicPathSafe(topic: string): boolean {
+  return topic !== "" && !topic.startsWith(".") && !topic.includes("/") && !topic.includes("\0");
+}
 
 /** Size of a record [MessageExtEncoder#calMsgLength]. */
 export function recordBytes(

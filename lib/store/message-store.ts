@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { MqError } from "../base/errors.ts";
+import { errorText, MqError } from "../base/errors.ts";
 import { createLogger, type Logger } from "../base/log.ts";
 import { IndexService } from "../index/index-service.ts";
 import type { MessageInner } from "../message/message-inner.ts";
@@ -67,6 +67,8 @@ class LogStore implements MessageStore, CommitLogFollower {
   /** Last file of the log when the disk was last looked at for a roll. */
   private rolledAt = -1;
   private readonly refused: AppendResult;
+  /** Records met whose topic or queue cannot be one. */
+  private unroutable = 0;
   private phase: Phase = "new";
   /** What stopped the store for good: a failed write or flush, or records that cannot be dispatched. */
   private failure: Error | undefined;
@@ -224,13 +226,32 @@ class LogStore implements MessageStore, CommitLogFollower {
   /** The one order in which a record becomes visible: queue, index, then who waits for it. */
   dispatch(request: DispatchRequest): void {
     const { topic, queueId, queueOffset, tagsCode, storeTimestamp } = request;
+    if (topic === "") {
+      this.logger.error("a record names no possible queue; it stays in the log only", {
+        offset: request.physicalOffset,
+      });
+      return;
+    }
     const consumable = isConsumable(request.sysFlag);
     if (consumable) {
       this.queues.put(topic, queueId, queueOffset, request.physicalOffset, request.size, tagsCode, storeTimestamp);
     }
     this.index?.buildIndex(request);
-    if (consumable && this.phase === "running")
+    if (consumable && this.phase === "running") this.tellArrival(request);
+  }
+
+  private tellUnroutable(offset: number): void {
+    if (this.unroutable++ > 0) return;
+    this.logger.error("a record names no possible queue; it and others like it stay in the log only", { offset });
+  }
+
+  /** What a listener throws must not make the send fail whose record is stored. */
+  private tellArrival({ topic, queueId, queueOffset, tagsCode, storeTimestamp }: DispatchRequest): void {
+    try {
       this.listeners.onArrive?.(topic, queueId, queueOffset + 1, tagsCode, storeTimestamp);
+    } catch (error) {
+      this.logger.error("telling waiting pulls of a new message failed", { topic, queueId, error: errorText(error) });
+    }
   }
 
   append(message: MessageInner): AppendResult {

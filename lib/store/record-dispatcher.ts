@@ -1,4 +1,5 @@
 import { javaHashCodeBytes } from "../base/java.ts";
+import { isTopicPathSafe } from "../message/layout.ts";
 import { PropertySlot, PropertySlots } from "../message/properties.ts";
 import { RecordView } from "../message/record.ts";
 import type { CommitLog } from "./commitlog/commit-log.ts";
@@ -20,7 +21,7 @@ export class RecordDispatcher {
     this.log = log;
   }
 
-  /** The request of the record that `record` has just read; reused. */
+  /** The request of the record that `record` has just read; reused. Its topic is empty when the record cannot have a queue. */
   toRequest(): DispatchRequest {
     const { record, request, slots } = this;
     const { buffer } = record;
@@ -28,7 +29,7 @@ export class RecordDispatcher {
     const tags = slots.start[PropertySlot.TAGS]!;
     const tagsCode = tags < 0 ? 0 : javaHashCodeBytes(buffer, tags, slots.end[PropertySlot.TAGS]!);
     const delayLevel = slots.int(PropertySlot.DELAY, 0);
-    request.topic = this.topicName();
+    request.topic = record.queueId < 0 ? "" : this.topicName();
     request.queueId = record.queueId;
     request.queueOffset = record.queueOffset;
     request.physicalOffset = record.physicalOffset;
@@ -51,7 +52,8 @@ export class RecordDispatcher {
     const known = this.topicBytes[slot]!;
     if (known.length > 0 && known.compare(buffer, topicStart, topicEnd) === 0) return this.topicNames[slot]!;
     this.topicBytes[slot] = Buffer.from(buffer.subarray(topicStart, topicEnd));
-    this.topicNames[slot] = this.record.topic;
+    const { topic } = this.record;
+    this.topicNames[slot] = isTopicPathSafe(topic) ? topic : "";
     return this.topicNames[slot]!;
   }
 }

@@ -5,7 +5,7 @@ import { encodeBatch } from "../../lib/message/batch.ts";
 import { MAGIC_BLANK, MAGIC_V2 } from "../../lib/message/layout.ts";
 import { propertiesToBytes } from "../../lib/message/properties.ts";
 import { decodeRecord, RecordView } from "../../lib/message/record.ts";
-import { HOST, message, openStore, type Store, smallConfig, TempDir } from "./store-fixture.ts";
+import { HOST, LogLines, message, openStore, type Store, smallConfig, TempDir } from "./store-fixture.ts";
 
 const FILE_BYTES = 64 * 1024;
 const HOST_V6 = Buffer.concat([
@@ -123,6 +123,30 @@ describe("append", () => {
       },
       { maxMessageSize: 20_000 },
     );
+  });
+
+  test("a topic that is no possible directory is refused, whoever sends it", async () => {
+    await withStore((store) => {
+      for (const topic of ["", "..", "../../etc", "a/b", "a\0b", ".hidden", "t".repeat(256)]) {
+        expect(store.append(message(topic, 0, "x")).status).toBe("MESSAGE_ILLEGAL");
+      }
+      expect(store.append(message("T", -1, "x")).reason).toBe("queue -1, wanted 0 or more");
+      expect(store.maxPhyOffset).toBe(0);
+    });
+  });
+
+  test("a listener that throws does not fail the send", async () => {
+    using dir = new TempDir();
+    const logger = new LogLines();
+    const onArrive = () => {
+      throw new Error("listener");
+    };
+    const store = await openStore(smallConfig(dir.path), { onArrive }, logger);
+    expect(store.append(message("T", 0, "x")).status).toBe("PUT_OK");
+    expect(store.append(message("T", 0, "y")).queueOffset).toBe(1);
+    expect(store.dispatchBehindBytes).toBe(0);
+    expect(logger.lines.filter((line) => line.includes("telling waiting pulls")).length).toBe(2);
+    await store.shutdown();
   });
 
   test("a record larger than a file is refused, not rolled for ever", async () => {

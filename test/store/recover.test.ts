@@ -213,6 +213,27 @@ describe("bounded recovery", () => {
     await again.shutdown();
   });
 
+  test("a record whose topic points outside the store makes no directory there", async () => {
+    using dir = new TempDir();
+    const config = smallConfig(dir.path);
+    const store = await openStore(config);
+    const first = store.append(message("aabbccdd", 0, "x")).physicalOffset;
+    store.append(message("T", 0, "y"));
+    await store.shutdown();
+    const bytes = readFileSync(join(dir.path, FILE));
+    bytes.write("../../up", bytes.indexOf("aabbccdd", first), "latin1");
+    writeFileSync(join(dir.path, FILE), bytes);
+    rmSync(join(dir.path, "consumequeue"), { recursive: true });
+    writeFileSync(join(dir.path, "abort"), "1");
+    const logger = new LogLines();
+    const opened = await openStore(config, {}, logger);
+    expect([...opened.queues.table.keys()]).toEqual(["T"]);
+    expect(opened.getMaxOffsetInQueue("T", 0)).toBe(1);
+    expect(logger.lines.some((line) => line.startsWith("error a record names no possible queue"))).toBe(true);
+    await opened.shutdown();
+    expect(existsSync(join(dir.path, "consumequeue/../../up"))).toBe(false);
+  });
+
   test("the property CRC is what counts with forceVerifyPropCRC", async () => {
     using dir = new TempDir();
     const config = smallConfig(dir.path, { enabledAppendPropCRC: true, forceVerifyPropCRC: true });

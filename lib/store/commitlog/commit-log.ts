@@ -8,6 +8,7 @@ import { encodeRecord, type RecordPlace, storedPropertiesBytes, storedSysFlag } 
 import { fillFromProperties } from "../../message/fill-from-properties.ts";
 import {
   BLANK_BYTES,
+  isTopicPathSafe,
   MAGIC_BLANK,
   PROPERTIES_BYTES_MAX,
   RECORD_OVERHEAD_MAX,
@@ -39,6 +40,8 @@ const CREATE_RETRY_MS = 1000;
 interface Topic {
   bytes: Buffer;
   v2: boolean;
+  /** Why nothing can be stored under it; empty when it can. */
+  refusal: string;
 }
 
 /** A range of the log in its file's mapping. Good for this turn; `file.retain()` keeps it longer. */
@@ -276,9 +279,8 @@ export class CommitLog {
       return false;
     }
     const topicBytes = topic.bytes.length;
-    if (topicBytes > (topic.v2 ? TOPIC_BYTES_MAX : TOPIC_BYTES_MAX_V1)) {
-      const reason = `topic of ${topicBytes} bytes, at most ${TOPIC_BYTES_MAX_V1} with autoMessageVersionOnTopicLen=false`;
-      this.fail("MESSAGE_ILLEGAL", reason);
+    if (topic.refusal !== "" || message.queueId < 0) {
+      this.fail("MESSAGE_ILLEGAL", topic.refusal === "" ? `queue ${message.queueId}, wanted 0 or more` : topic.refusal);
       return false;
     }
     const hostBytes = message.bornHost.length + message.storeHost.length;
@@ -356,7 +358,8 @@ export class CommitLog {
     if (known !== undefined) return known;
     if (this.topics.size >= TOPICS_CACHED_MAX) this.topics.clear();
     const v2 = this.config.autoMessageVersionOnTopicLen && name.length > TOPIC_BYTES_MAX_V1;
-    const topic = { bytes: Buffer.from(name, "utf8"), v2 };
+    const bytes = Buffer.from(name, "utf8");
+    const topic = { bytes, v2, refusal: topicRefusal(name, bytes.length, v2) };
     this.topics.set(name, topic);
     return topic;
   }
@@ -500,6 +503,13 @@ export class CommitLog {
     this.buffer = Buffer.alloc(0);
     this.files.close();
   }
+}
+
+function topicRefusal(name: string, bytes: number, v2: boolean): string {
+  if (!isTopicPathSafe(name)) return `topic ${JSON.stringify(name)} cannot name a directory`;
+  if (bytes > TOPIC_BYTES_MAX) return `topic of ${bytes} bytes, at most ${TOPIC_BYTES_MAX}`;
+  if (v2 || bytes <= TOPIC_BYTES_MAX_V1) return "";
+  return `topic of ${bytes} bytes, at most ${TOPIC_BYTES_MAX_V1} with autoMessageVersionOnTopicLen=false`;
 }
 
 function copyHead(from: MessageInner, to: MessageInner): void {

@@ -92,7 +92,8 @@ export class FileAllocator {
     }
     this.writtenBytes += TOUCH_STEP_BYTES;
     if (this.worker === undefined || !this.touchPossible) return;
-    const ahead = Math.min(TOUCH_AHEAD_BYTES_MAX, TOUCH_AHEAD_BYTES_MIN + this.writtenBytes * 2);
+    const windowMax = this.options.warm ? file.fileSize : TOUCH_AHEAD_BYTES_MAX;
+    const ahead = this.options.warm ? windowMax : Math.min(windowMax, TOUCH_AHEAD_BYTES_MIN + this.writtenBytes * 2);
     const end = Math.min(file.fileSize, position + ahead);
     if (this.touchedEnd < position) this.touchedEnd = position - (position % TOUCH_STEP_BYTES);
     while (this.touchedEnd < end && this.touchesPending < TOUCHES_PENDING_MAX && file.retain()) {
@@ -119,6 +120,8 @@ export class FileAllocator {
       this.held.shift()?.release();
       // EINVAL: a kernel before 5.14 does not know MADV_POPULATE_WRITE. Pages are then faulted in by the writer.
       if (reply.errno !== 0) this.touchPossible = false;
+      if (this.options.warm && this.touchedFile !== undefined)
+        this.touchAhead(this.touchedFile, this.touchedFile.wrotePosition);
       return;
     }
     if (reply.path !== this.prepared || this.preparedState !== "pending") return;
