@@ -31,9 +31,12 @@ if (target !== "mq" && target !== "java") {
   process.exit(64);
 }
 const names = flags.suite?.split(",");
-const chosen = suites.filter((suite) => (names ? names.some((name) => suite.name.startsWith(name)) : true) && suite.targets.includes(target));
+const chosen = suites.filter(
+  (suite) => (names ? names.some((name) => suite.name.startsWith(name)) : true) && suite.targets.includes(target),
+);
 if (flags.list || chosen.length === 0) {
-  for (const suite of suites) console.log(`${suite.name.padEnd(24)} ${suite.targets.join(",").padEnd(8)} ${suite.about}`);
+  for (const suite of suites)
+    console.log(`${suite.name.padEnd(24)} ${suite.targets.join(",").padEnd(8)} ${suite.about}`);
   process.exit(flags.list ? 0 : 64);
 }
 const needsMq = target === "mq";
@@ -45,8 +48,16 @@ if (needsMq && !existsSync(mq)) {
 /** Which of the tools that suites need are on this machine. */
 async function toolsPresent() {
   const present = new Set();
-  for (const [tool, args] of [["java", ["-version"]], ["javac", ["-version"]], ["mvn", ["-v"]], ["go", ["version"]]]) {
-    await run(tool, args).then(() => present.add(tool), () => {});
+  for (const [tool, args] of [
+    ["java", ["-version"]],
+    ["javac", ["-version"]],
+    ["mvn", ["-v"]],
+    ["go", ["version"]],
+  ]) {
+    await run(tool, args).then(
+      () => present.add(tool),
+      () => {},
+    );
   }
   return present;
 }

@@ -1,11 +1,11 @@
+import { crashSuites } from "./suites/crash.mjs";
+import { mixedSuites } from "./suites/mixed.mjs";
+import { mqadminSuite } from "./suites/mqadmin.mjs";
+import { storeSuites } from "./suites/store.mjs";
 import { goSuite, nodeSuite } from "./support/cache.mjs";
 import { startBroker, startNamesrv } from "./support/cluster.mjs";
 import { driveJava, driveProgram } from "./support/driver.mjs";
 import { createTopic } from "./support/remoting.mjs";
-import { crashSuites } from "./suites/crash.mjs";
-import { storeSuites } from "./suites/store.mjs";
-import { mixedSuites } from "./suites/mixed.mjs";
-import { mqadminSuite } from "./suites/mqadmin.mjs";
 
 const javaTools = ["java", "javac", "mvn"];
 
@@ -28,7 +28,14 @@ function javaClient(version, label) {
       const { report, suite, dir, themes } = context;
       await Promise.all(
         ["ROCKETMQ", "JSON"].map((encoding) =>
-          driveJava(report, `${suite}/${encoding}`, { version, encoding, namesrv: namesrv.address, run: `${version}${encoding[0]}`, themes, dir }),
+          driveJava(report, `${suite}/${encoding}`, {
+            version,
+            encoding,
+            namesrv: namesrv.address,
+            run: `${version}${encoding[0]}`,
+            themes,
+            dir,
+          }),
         ),
       );
     },
@@ -50,7 +57,15 @@ const restart = {
       current = own(await startBroker(target, `${dir}/broker`, namesrv.address, { listenPort: String(broker.port) }));
     };
     const answers = { stop: () => again("SIGTERM"), kill: () => again("SIGKILL") };
-    await driveJava(report, suite, { version: "v5", encoding: "ROCKETMQ", namesrv: namesrv.address, run: "restart", themes: "broker-restart", dir, answers });
+    await driveJava(report, suite, {
+      version: "v5",
+      encoding: "ROCKETMQ",
+      namesrv: namesrv.address,
+      run: "restart",
+      themes: "broker-restart",
+      dir,
+      answers,
+    });
   },
 };
 
@@ -61,7 +76,12 @@ const go = {
   needs: ["go"],
   async run(context) {
     const { namesrv } = await cluster(context);
-    await driveProgram(context.report, context.suite, { command: await goSuite(), namesrv: namesrv.address, run: "go", dir: context.dir });
+    await driveProgram(context.report, context.suite, {
+      command: await goSuite(),
+      namesrv: namesrv.address,
+      run: "go",
+      dir: context.dir,
+    });
   },
 };
 
@@ -74,7 +94,13 @@ const ons = {
     const { namesrv, broker } = await cluster(context);
     // This client does not fall back on the route of TBW102 for a topic that nobody knows.
     await createTopic(broker.port, "ons-topic", 4);
-    await driveProgram(context.report, context.suite, { command: process.execPath, args: [await nodeSuite()], namesrv: namesrv.address, run: "ons", dir: context.dir });
+    await driveProgram(context.report, context.suite, {
+      command: process.execPath,
+      args: [await nodeSuite()],
+      namesrv: namesrv.address,
+      run: "ons",
+      dir: context.dir,
+    });
   },
 };
 

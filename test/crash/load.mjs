@@ -7,7 +7,21 @@ const IN_FLIGHT = 32;
 
 /** The header of a send to one queue, with SendMessageRequestHeaderV2's one-letter names. */
 function sendFields(topic, queueId) {
-  return { a: "crash-producer", b: topic, c: "TBW102", d: "4", e: String(queueId), f: "0", g: String(Date.now()), h: "0", i: "", j: "0", k: "false", l: "0", m: "false" };
+  return {
+    a: "crash-producer",
+    b: topic,
+    c: "TBW102",
+    d: "4",
+    e: String(queueId),
+    f: "0",
+    g: String(Date.now()),
+    h: "0",
+    i: "",
+    j: "0",
+    k: "false",
+    l: "0",
+    m: "false",
+  };
 }
 
 /** A body that starts with its id, "round:connection:number ". */
@@ -38,7 +52,8 @@ export async function startLoad(port, topic, queues, round) {
         } catch {
           return;
         }
-        if (answer.code === 0) acknowledged.push({ id, queueId, queueOffset: Number(answer.extFields.queueOffset), crc: crc32(bytes) });
+        if (answer.code === 0)
+          acknowledged.push({ id, queueId, queueOffset: Number(answer.extFields.queueOffset), crc: crc32(bytes) });
         else unexpected.push(`${id}: code ${answer.code}, ${answer.remark}`);
       }
     };
@@ -62,8 +77,10 @@ export async function compare(port, topic, from, acknowledged) {
     next[queueId] = end;
     records.forEach((record, index) => {
       const id = record.body.toString("latin1", 0, record.body.indexOf(32));
-      if (record.queueOffset !== from[queueId] + index) problems.push(`queue ${queueId}: offset ${record.queueOffset} at place ${from[queueId] + index}`);
-      if (record.bodyCrc !== crc32(record.body)) problems.push(`${id}: CRC ${record.bodyCrc}, wanted ${crc32(record.body)}`);
+      if (record.queueOffset !== from[queueId] + index)
+        problems.push(`queue ${queueId}: offset ${record.queueOffset} at place ${from[queueId] + index}`);
+      if (record.bodyCrc !== crc32(record.body))
+        problems.push(`${id}: CRC ${record.bodyCrc}, wanted ${crc32(record.body)}`);
       if (places.has(id)) problems.push(`${id} is there twice`);
       places.set(id, record);
     });
@@ -72,7 +89,8 @@ export async function compare(port, topic, from, acknowledged) {
   for (const { id, queueId, queueOffset, crc } of acknowledged) {
     const record = places.get(id);
     if (!record) problems.push(`${id} was acknowledged at ${queueId}/${queueOffset} and is not there`);
-    else if (record.queueOffset !== queueOffset || record.bodyCrc !== crc) problems.push(`${id} was acknowledged at ${queueOffset}, is at ${record.queueOffset}`);
+    else if (record.queueOffset !== queueOffset || record.bodyCrc !== crc)
+      problems.push(`${id} was acknowledged at ${queueOffset}, is at ${record.queueOffset}`);
   }
   return { problems, next };
 }

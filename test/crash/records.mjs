@@ -24,7 +24,8 @@ export function decodeRecords(buffer) {
   const records = [];
   for (let at = 0; at < buffer.length; ) {
     const total = buffer.readInt32BE(at);
-    if (buffer.readInt32BE(at + 4) !== MAGIC) throw new Error(`decode record at ${at}: magic ${buffer.toString("hex", at + 4, at + 8)}`);
+    if (buffer.readInt32BE(at + 4) !== MAGIC)
+      throw new Error(`decode record at ${at}: magic ${buffer.toString("hex", at + 4, at + 8)}`);
     const sysFlag = buffer.readInt32BE(at + 36);
     const hosts = (sysFlag & BORN_HOST_V6 ? 20 : 8) + (sysFlag & STORE_HOST_V6 ? 20 : 8);
     const bodyAt = at + 68 + hosts;

@@ -32,7 +32,11 @@ async function main() {
   }
   check("send", failed.length === 0, failed.join("; "));
 
-  const consumer = new Consumer({ ...common, consumerGroup: `${run}-group`, consumeFromWhere: "CONSUME_FROM_FIRST_OFFSET" });
+  const consumer = new Consumer({
+    ...common,
+    consumerGroup: `${run}-group`,
+    consumeFromWhere: "CONSUME_FROM_FIRST_OFFSET",
+  });
   consumer.on("error", (error) => console.error(error));
   const received = [];
   const tags = new Set();
@@ -43,7 +47,11 @@ async function main() {
   await consumer.ready();
   check("consumer-start", true);
   await until(() => received.length >= wanted.length);
-  check("push-consume", `${received.sort()}` === `${wanted.sort()}`, `${received.length} of ${wanted.length}: ${received}`);
+  check(
+    "push-consume",
+    `${received.sort()}` === `${wanted.sort()}`,
+    `${received.length} of ${wanted.length}: ${received}`,
+  );
   check("tags", tags.size === 2, [...tags]);
   const last = `live ${Date.now()}`;
   await producer.send(new Message(topic, "odd", last));

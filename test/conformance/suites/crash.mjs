@@ -18,7 +18,11 @@ function crash(flushDiskType) {
       const started = Date.now();
       const kills = target === "mq" ? 20 : 2;
       const namesrv = own(await startNamesrv(target, `${dir}/namesrv`));
-      const overrides = { flushDiskType, mappedFileSizeCommitLog: String(8 * 1024 * 1024), mappedFileSizeConsumeQueue: String(20 * 1000) };
+      const overrides = {
+        flushDiskType,
+        mappedFileSizeCommitLog: String(8 * 1024 * 1024),
+        mappedFileSizeConsumeQueue: String(20 * 1000),
+      };
       const start = () => startBroker(target, `${dir}/broker`, namesrv.address, overrides).then(own);
       const topic = "crash-topic";
       let broker = await start();
@@ -34,14 +38,26 @@ function crash(flushDiskType) {
         broker = await start();
         const { problems, next: ends } = await compare(broker.port, topic, next, load.acknowledged);
         const wrong = [...load.unexpected, ...problems];
-        report.check(suite, `kill-${round}`, wrong.length === 0 && load.acknowledged.length > 0, () => `${load.acknowledged.length} acknowledged, ${wrong.length} problems: ${wrong.slice(0, 5).join("; ")}`);
+        report.check(
+          suite,
+          `kill-${round}`,
+          wrong.length === 0 && load.acknowledged.length > 0,
+          () => `${load.acknowledged.length} acknowledged, ${wrong.length} problems: ${wrong.slice(0, 5).join("; ")}`,
+        );
         all.push(...load.acknowledged);
         next = ends;
       }
       await broker.stop("SIGTERM");
       broker = await start();
-      const { problems } = await compare(broker.port, topic, new Array(QUEUES).fill(0), all).catch((error) => ({ problems: [error.message] }));
-      report.check(suite, "all-rounds-after-a-clean-stop", problems.length === 0, () => `${all.length} acknowledged, ${problems.length} problems: ${problems.slice(0, 5).join("; ")}`);
+      const { problems } = await compare(broker.port, topic, new Array(QUEUES).fill(0), all).catch((error) => ({
+        problems: [error.message],
+      }));
+      report.check(
+        suite,
+        "all-rounds-after-a-clean-stop",
+        problems.length === 0,
+        () => `${all.length} acknowledged, ${problems.length} problems: ${problems.slice(0, 5).join("; ")}`,
+      );
       console.log(`      ${suite}: ${all.length} messages acknowledged, ${kills} kills`);
       report.end(suite, started);
     },

@@ -43,11 +43,18 @@ export const mqadminSuite = {
     const broker = own(await startBroker(target, `${dir}/broker`, namesrv.address));
     const seen = new Map();
     for (const [command, wanted] of commands) {
-      const args = command.split(" ").map((word) => (word === "N" ? namesrv.address : word === "B" ? broker.address : word));
+      const args = command
+        .split(" ")
+        .map((word) => (word === "N" ? namesrv.address : word === "B" ? broker.address : word));
       const { stdout, stderr } = await mqadmin(`${dir}/admin`, args);
       const count = (seen.get(args[0]) ?? 0) + 1;
       seen.set(args[0], count);
-      report.check(suite, count > 1 ? `${args[0]}-${count}` : args[0], wanted.test(stdout + stderr), () => `wanted ${wanted}, found ${(stdout + stderr).slice(0, 1200)}`);
+      report.check(
+        suite,
+        count > 1 ? `${args[0]}-${count}` : args[0],
+        wanted.test(stdout + stderr),
+        () => `wanted ${wanted}, found ${(stdout + stderr).slice(0, 1200)}`,
+      );
     }
     report.end(suite, started);
   },

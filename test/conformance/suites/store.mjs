@@ -5,8 +5,22 @@ import { driveJava } from "../support/driver.mjs";
 
 /** Which broker has the store next, and how it is ended. */
 const journeys = {
-  "java-first": [["java", "SIGTERM"], ["mq", "SIGTERM"], ["java", "SIGKILL"], ["mq", "SIGKILL"], ["java", "SIGTERM"], ["mq", "SIGTERM"]],
-  "mq-first": [["mq", "SIGTERM"], ["java", "SIGTERM"], ["mq", "SIGKILL"], ["java", "SIGKILL"], ["mq", "SIGTERM"], ["java", "SIGTERM"]],
+  "java-first": [
+    ["java", "SIGTERM"],
+    ["mq", "SIGTERM"],
+    ["java", "SIGKILL"],
+    ["mq", "SIGKILL"],
+    ["java", "SIGTERM"],
+    ["mq", "SIGTERM"],
+  ],
+  "mq-first": [
+    ["mq", "SIGTERM"],
+    ["java", "SIGTERM"],
+    ["mq", "SIGKILL"],
+    ["java", "SIGKILL"],
+    ["mq", "SIGTERM"],
+    ["java", "SIGTERM"],
+  ],
 };
 
 /** A killed broker keeps the offsets that it had written; waits for those of the round just ended. */
@@ -39,7 +53,9 @@ function journey(name) {
         const [kind, signal] = steps[round % steps.length];
         // On the reference alone, every step is a Java broker.
         const broker = own(
-          await startBroker(target === "mq" ? kind : "java", `${dir}/broker`, namesrv.address, { flushConsumerOffsetInterval: "500" }),
+          await startBroker(target === "mq" ? kind : "java", `${dir}/broker`, namesrv.address, {
+            flushConsumerOffsetInterval: "500",
+          }),
         );
         await driveJava(report, `${suite}/${round}-${kind}`, {
           version: "v5",
@@ -52,7 +68,8 @@ function journey(name) {
         });
         if (signal === "SIGKILL") await offsetsPersisted(`${dir}/broker/store`, topic, round);
         const exit = await broker.stop(signal);
-        if (signal === "SIGTERM" && kind === "mq" && target === "mq") report.check(suite, `clean-exit-${round}`, exit.code === 0, () => JSON.stringify(exit));
+        if (signal === "SIGTERM" && kind === "mq" && target === "mq")
+          report.check(suite, `clean-exit-${round}`, exit.code === 0, () => JSON.stringify(exit));
       }
     },
   };

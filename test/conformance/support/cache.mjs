@@ -49,7 +49,11 @@ async function jars(name, pom) {
   const dir = await once(name, readFileSync(pom), async (into) => {
     // Two Mavens at once may trip over each other in the local repository.
     const before = maven;
-    maven = before.then(() => run("mvn", ["-q", "-B", "-f", pom, "dependency:copy-dependencies", `-DoutputDirectory=${into}`], { timeoutMs: 600_000 }));
+    maven = before.then(() =>
+      run("mvn", ["-q", "-B", "-f", pom, "dependency:copy-dependencies", `-DoutputDirectory=${into}`], {
+        timeoutMs: 600_000,
+      }),
+    );
     await maven;
   });
   return join(dir, "*");

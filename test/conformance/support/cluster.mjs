@@ -40,7 +40,12 @@ export function java(home, maxHeap, ...flags) {
 }
 
 function properties(file, entries) {
-  writeFileSync(file, Object.entries(entries).map(([key, value]) => `${key}=${value}\n`).join(""));
+  writeFileSync(
+    file,
+    Object.entries(entries)
+      .map(([key, value]) => `${key}=${value}\n`)
+      .join(""),
+  );
   return file;
 }
 
@@ -58,7 +63,19 @@ export async function startNamesrv(kind, dir, port) {
   const log = join(dir, "namesrv.log");
   const server =
     kind === "java"
-      ? new Child("java namesrv", "java", [...java(dir, "128m"), "-cp", await referenceJars(), "org.apache.rocketmq.namesrv.NamesrvStartup", "-c", file], { cwd: dir, env: { ROCKETMQ_HOME: dir }, log })
+      ? new Child(
+          "java namesrv",
+          "java",
+          [
+            ...java(dir, "128m"),
+            "-cp",
+            await referenceJars(),
+            "org.apache.rocketmq.namesrv.NamesrvStartup",
+            "-c",
+            file,
+          ],
+          { cwd: dir, env: { ROCKETMQ_HOME: dir }, log },
+        )
       : new Child("mq namesrv", mq, ["namesrv", "-c", file], { cwd: dir, log });
   if (kind === "java") await server.waitFor(/boot success/);
   await accepts(port);
@@ -84,7 +101,12 @@ export async function startBroker(kind, dir, namesrv, overrides = {}) {
   const log = join(dir, `broker-${kind}.log`);
   const server =
     kind === "java"
-      ? new Child("java broker", "java", [...java(dir, "512m"), "-cp", await referenceJars(), "org.apache.rocketmq.broker.BrokerStartup", "-c", file], { cwd: dir, env: { ROCKETMQ_HOME: dir }, log })
+      ? new Child(
+          "java broker",
+          "java",
+          [...java(dir, "512m"), "-cp", await referenceJars(), "org.apache.rocketmq.broker.BrokerStartup", "-c", file],
+          { cwd: dir, env: { ROCKETMQ_HOME: dir }, log },
+        )
       : new Child("mq broker", mq, ["broker", "-c", file], { cwd: dir, log });
   server.port = port;
   server.address = `127.0.0.1:${port}`;
@@ -114,10 +136,14 @@ async function registered(server, namesrv) {
 
 /** Runs the reference's admin tool. */
 export async function mqadmin(dir, args) {
-  return run("java", [...java(dir, "128m"), "-cp", await referenceJars(), "org.apache.rocketmq.tools.command.MQAdminStartup", ...args], {
-    cwd: dir,
-    env: { ROCKETMQ_HOME: dir },
-    timeoutMs: 60_000,
-    allowFailure: true,
-  });
+  return run(
+    "java",
+    [...java(dir, "128m"), "-cp", await referenceJars(), "org.apache.rocketmq.tools.command.MQAdminStartup", ...args],
+    {
+      cwd: dir,
+      env: { ROCKETMQ_HOME: dir },
+      timeoutMs: 60_000,
+      allowFailure: true,
+    },
+  );
 }

@@ -38,7 +38,11 @@ async function drive(report, suite, command, args, { log, env, answers = {}, tim
 /**
  * Runs the Java themes with one client version ("v5" or "v4") and one header encoding ("ROCKETMQ" or "JSON").
  */
-export async function driveJava(report, suite, { version, encoding, namesrv, run, themes = "all", parallel = 8, dir, answers }) {
+export async function driveJava(
+  report,
+  suite,
+  { version, encoding, namesrv, run, themes = "all", parallel = 8, dir, answers },
+) {
   const home = join(dir, suite.replaceAll(/[^\w.-]+/g, "_"));
   const args = [
     ...java(home, "256m", `-Drocketmq.serialize.type=${encoding}`),

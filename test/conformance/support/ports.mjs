@@ -1,4 +1,4 @@
-import { createServer, connect } from "node:net";
+import { connect, createServer } from "node:net";
 
 /** Below the range from which the system takes ports for outgoing connections. */
 const LOWEST = 15_000;

@@ -111,10 +111,16 @@ export class Child {
       };
       const look = () => {
         if (pattern.test(this.#text)) finish(resolve);
-        else if (this.exit) finish(() => reject(new Error(`${this.name} ended (${this.exit.code ?? this.exit.signal}): ${tail(this.log)}`)));
+        else if (this.exit)
+          finish(() =>
+            reject(new Error(`${this.name} ended (${this.exit.code ?? this.exit.signal}): ${tail(this.log)}`)),
+          );
       };
       const timer = setTimeout(
-        () => finish(() => reject(new Error(`${this.name} did not print ${pattern} in ${timeoutMs} ms: ${tail(this.log)}`))),
+        () =>
+          finish(() =>
+            reject(new Error(`${this.name} did not print ${pattern} in ${timeoutMs} ms: ${tail(this.log)}`)),
+          ),
         timeoutMs,
       );
       this.#waiters.add(look);

@@ -61,7 +61,15 @@ export class RawConnection {
   request(code, extFields = {}, body = Buffer.alloc(0)) {
     if (this.#failure) return Promise.reject(this.#failure);
     const opaque = ++this.#opaque;
-    const header = { code, language: "JAVA", version: 477, opaque, flag: 0, serializeTypeCurrentRPC: "JSON", extFields };
+    const header = {
+      code,
+      language: "JAVA",
+      version: 477,
+      opaque,
+      flag: 0,
+      serializeTypeCurrentRPC: "JSON",
+      extFields,
+    };
     return new Promise((resolve, reject) => {
       this.#open.set(opaque, { resolve, reject });
       this.#socket.write(encode(header, body));
@@ -87,7 +95,16 @@ export async function clusterInfo(address) {
 /** Creates a topic at one broker (code 17) with this number of queues. */
 export async function createTopic(port, topic, queues) {
   const connection = await RawConnection.to(port);
-  const fields = { topic, defaultTopic: "TBW102", readQueueNums: `${queues}`, writeQueueNums: `${queues}`, perm: "6", topicFilterType: "SINGLE_TAG", topicSysFlag: "0", order: "false" };
+  const fields = {
+    topic,
+    defaultTopic: "TBW102",
+    readQueueNums: `${queues}`,
+    writeQueueNums: `${queues}`,
+    perm: "6",
+    topicFilterType: "SINGLE_TAG",
+    topicSysFlag: "0",
+    order: "false",
+  };
   try {
     const { code, remark } = await connection.request(17, fields);
     if (code !== 0) throw new Error(`create topic ${topic}: code ${code}, ${remark}`);

@@ -30,7 +30,9 @@ export class Report {
 
   end(suite, startedAt) {
     const { passed, failed } = this.#suite(suite);
-    console.log(`done  ${suite}: ${passed} passed, ${failed} failed in ${((Date.now() - startedAt) / 1000).toFixed(0)} s`);
+    console.log(
+      `done  ${suite}: ${passed} passed, ${failed} failed in ${((Date.now() - startedAt) / 1000).toFixed(0)} s`,
+    );
   }
 
   get totals() {
@@ -42,7 +44,9 @@ export class Report {
   print() {
     console.log("");
     for (const [suite, { passed, failed, skipped }] of this.#suites) {
-      console.log(`${suite.padEnd(36)} ${String(passed).padStart(4)} passed ${String(failed).padStart(4)} failed${skipped ? "  skipped" : ""}`);
+      console.log(
+        `${suite.padEnd(36)} ${String(passed).padStart(4)} passed ${String(failed).padStart(4)} failed${skipped ? "  skipped" : ""}`,
+      );
     }
     const { passed, failed, skipped } = this.totals;
     console.log(`conformance: ${passed} passed, ${failed} failed, ${skipped} skipped`);

@@ -234,10 +234,19 @@ final class Context {
         }
     }
 
-    /** Every stored message of a topic, read queue by queue from its lowest to its highest offset. */
+    /**
+     * Every stored message of a topic, read queue by queue from its lowest to its highest offset. Waits until the
+     * number of messages stands still, since a Java broker fills its queues behind the log.
+     */
     List<MessageExt> readAll(String topic) throws Exception {
-        if (reader == null) {
-            reader = pullConsumer("reader");
+        long before = -1;
+        for (int tries = 0; tries < 50; tries++) {
+            long count = stored(topic);
+            if (count > 0 && count == before) {
+                break;
+            }
+            before = count;
+            Thread.sleep(100);
         }
         List<MessageExt> all = new ArrayList<>();
         for (MessageQueue queue : reader.fetchSubscribeMessageQueues(topic)) {

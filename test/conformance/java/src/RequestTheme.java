@@ -1,4 +1,7 @@
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
@@ -16,12 +19,14 @@ final class RequestTheme implements Theme {
     @Override
     public void run(Context context) throws Exception {
         String topic = context.topic("topic", 2);
+        List<String> asked = Collections.synchronizedList(new ArrayList<>());
         DefaultMQProducer replier = context.producer("replier");
         DefaultMQPushConsumer responder = context.pushConsumer("responder");
         responder.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
         responder.subscribe(topic, "*");
         responder.registerMessageListener((MessageListenerConcurrently) (messages, state) -> {
             for (MessageExt message : messages) {
+                asked.add(Context.body(message));
                 try {
                     byte[] answer = ("re: " + Context.body(message)).getBytes(StandardCharsets.UTF_8);
                     replier.send(MessageUtil.createReplyMessage(message, answer));
@@ -54,5 +59,6 @@ final class RequestTheme implements Theme {
             }
         }, 40_000);
         context.equal("request-async", "re: async", later.get(45, TimeUnit.SECONDS));
+        context.same("each-request-once", Shim.WAITS_FOR_REPLIES ? List.of("async", "ping") : List.of("async"), asked);
     }
 }
