@@ -117,10 +117,16 @@ class Reading {
     const lines: string[] = [];
     const names = [...this.given.keys()];
     const unused = names.filter((name) => this.known[name]?.unused === true);
-    const later = names.filter((name) => this.known[name]?.later === true);
+    const later = names.filter((name) => this.known[name]?.later === true && !this.isStandard(name));
     if (unused.length > 0) lines.push(`of use to the JVM only, ignored: ${unused.join(", ")}`);
     if (later.length > 0) lines.push(`without effect in this version: ${later.join(", ")}`);
     return lines;
+  }
+
+  /** What says the default asks for nothing. */
+  private isStandard(name: string): boolean {
+    const standard = this.known[name]?.standard;
+    return this.values.get(name) === (typeof standard === "function" ? standard() : standard);
   }
 
   private takeUnknown(entry: Entry): void {

@@ -6,8 +6,8 @@ export const nettyServerKeys = {
   serverWorkerThreads: key.int(8, "netty threads", { unused: true }),
   serverCallbackExecutorThreads: key.int(0, "netty threads", { unused: true }),
   serverSelectorThreads: key.int(3, "netty threads", { unused: true }),
-  serverOnewaySemaphoreValue: key.int(256, "parallel oneway requests sent", { min: 0 }),
-  serverAsyncSemaphoreValue: key.int(64, "parallel async requests sent", { min: 0 }),
+  serverOnewaySemaphoreValue: key.int(256, "parallel oneway requests sent", { min: 0, unused: true }),
+  serverAsyncSemaphoreValue: key.int(64, "parallel async requests sent", { min: 0, unused: true }),
   serverChannelMaxIdleTimeSeconds: key.int(120, "close connections idle for so long (read and write)", { min: 0 }),
   serverSocketSndBufSize: key.int(0, "0 = OS default", { unused: true }),
   serverSocketRcvBufSize: key.int(0, "0 = OS default", { unused: true }),
@@ -16,8 +16,8 @@ export const nettyServerKeys = {
   serverSocketBacklog: key.int(1024, "listen backlog", { min: 1, max: 65535 }),
   serverNettyWorkerGroupEnable: key.boolean(true, "netty threads", { unused: true }),
   serverPooledByteBufAllocatorEnable: key.boolean(true, "netty memory", { unused: true }),
-  enableShutdownGracefully: key.boolean(false, "send GO_AWAY (1500) on shutdown"),
-  shutdownWaitTimeSeconds: key.int(30, "wait for it", { min: 0 }),
+  enableShutdownGracefully: key.boolean(false, "send GO_AWAY (1500) on shutdown", { later: true }),
+  shutdownWaitTimeSeconds: key.int(30, "wait for it", { min: 0, later: true }),
   useEpollNativeSelector: key.boolean(false, "netty epoll", { unused: true }),
 };
 

@@ -69,6 +69,30 @@ describe("declarations", () => {
     }
   });
 
+  /** Source of the rooms that could read a key. */
+  const source = ["lib", "cmd"]
+    .flatMap((folder) =>
+      readdirSync(join(root, folder), { recursive: true, encoding: "utf8" }).map((name) => join(folder, name)),
+    )
+    .filter((name) => name.endsWith(".ts") && !name.startsWith("lib/config/") && name !== "lib/store/store-config.ts")
+    .map((name) => readFileSync(join(root, name), "utf8"))
+    .join("\n");
+  const isRead = (name: string): boolean => new RegExp(`\\b${name}\\b`).test(source);
+
+  test("a key that is said to have an effect is read somewhere", () => {
+    for (const keys of [brokerConfigKeys, namesrvConfigKeys] as Keys[]) {
+      const idle = Object.keys(keys).filter((name) => !keys[name]?.unused && !keys[name]?.later && !isRead(name));
+      expect(idle, "mark them `later` or `unused`, or read them").toEqual([]);
+    }
+  });
+
+  test("a key that is said to have none is read nowhere", () => {
+    const keys = brokerConfigKeys as Keys;
+    const marked = Object.keys(keys).filter((name) => keys[name]?.unused || keys[name]?.later);
+    const read = marked.filter((name) => new RegExp(`\\bconfig\\.${name}\\b`).test(source));
+    expect(read, "take the mark off").toEqual([]);
+  });
+
   test("a dead key is not declared as well", () => {
     for (const name of Object.keys(DEAD_KEYS)) expect(Object.keys(brokerConfigKeys)).not.toContain(name);
   });

@@ -138,6 +138,13 @@ describe("keys without effect", () => {
     expect(mistakes("sendMessageThreadPoolNums=many")).toHaveLength(1);
   });
 
+  test("those of what is not there yet share one, unless they ask for the default", () => {
+    const text = "popCkStayBufferTime=1\nenableCompaction=true\nhaTransferBatchSize=65536\n";
+    expect(loadBrokerConfig({ text }).notices).toEqual([
+      "without effect in this version: popCkStayBufferTime, haTransferBatchSize",
+    ]);
+  });
+
   test("those that RocketMQ ignores too are named with what to write instead, and change nothing", () => {
     for (const [name, instead] of Object.entries(DEAD_KEYS)) {
       const { notices, config } = loadBrokerConfig({ text: `${name}=/somewhere/else` });
