@@ -227,9 +227,7 @@ class LogStore implements MessageStore, CommitLogFollower {
   dispatch(request: DispatchRequest): void {
     const { topic, queueId, queueOffset, tagsCode, storeTimestamp } = request;
     if (topic === "") {
-      this.logger.error("a record names no possible queue; it stays in the log only", {
-        offset: request.physicalOffset,
-      });
+      this.tellUnroutable(request.physicalOffset);
       return;
     }
     const consumable = isConsumable(request.sysFlag);
