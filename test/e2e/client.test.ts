@@ -11,7 +11,7 @@ import { Producer } from "../../lib/client/producer/producer.ts";
 import { TransactionProducer } from "../../lib/client/producer/transaction-producer.ts";
 import { createRemotingClient } from "../../lib/remoting/client.ts";
 import { RequestCode } from "../../lib/remoting/codes.ts";
-import { type Cluster, startCluster } from "../support/cluster.ts";
+import { type Cluster, startCluster, startOwnCluster } from "../support/cluster.ts";
 import { quietLogger } from "../support/quiet-logger.ts";
 import { until } from "../support/until.ts";
 
@@ -125,12 +125,7 @@ describe("producer", () => {
       const message = got.seen[0] as MessageExt;
       expect(message.body.equals(big)).toBe(true);
       expect(message.size).toBeLessThan(1000);
-      expect([message.tags, message.keys, message.properties["name"], message.flag]).toEqual([
-        "T",
-        "k1 k2",
-        "värde",
-        7,
-      ]);
+      expect([message.tags, message.keys, message.properties.name, message.flag]).toEqual(["T", "k1 k2", "värde", 7]);
       expect([message.msgId, message.offsetMsgId, message.queueOffset]).toEqual([
         result.msgId,
         result.offsetMsgId,
@@ -373,6 +368,65 @@ describe("push consumer", () => {
   );
 
   test(
+    "in order: a message that failed too often goes to the dead-letter topic, the queue goes on",
+    async () => {
+      const topic = await newTopic(1);
+      const group = unique("group");
+      for (const text of ["ok1", "poison", "ok2"]) await producer.send({ topic, body: Buffer.from(text) });
+      const tries: string[] = [];
+      await startConsumer(
+        topic,
+        {
+          orderly: (messages) => {
+            const text = (messages[0] as MessageExt).body.toString();
+            tries.push(text);
+            return text === "poison" ? "SUSPEND_CURRENT_QUEUE_A_MOMENT" : "SUCCESS";
+          },
+        },
+        { group, suspendCurrentQueueTimeMillis: 10, maxReconsumeTimes: 2 },
+      );
+      await until(() => tries.includes("ok2"));
+      expect(tries).toEqual(["ok1", "poison", "poison", "poison", "ok2"]);
+      const dead = collector();
+      await startConsumer(`%DLQ%${group}`, dead.listener);
+      await until(() => dead.seen.length === 1);
+      expect(dead.bodies()).toEqual(["poison"]);
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    "in order: a second member takes queues over only when the first has let them go",
+    async () => {
+      const topic = await newTopic(4);
+      const group = unique("group");
+      const done = new Map<number, number[]>();
+      const busy = new Set<number>();
+      let overlaps = 0;
+      const listener: Listener = {
+        orderly: async (messages) => {
+          const message = messages[0] as MessageExt;
+          if (busy.has(message.queueId)) overlaps++;
+          busy.add(message.queueId);
+          await Bun.sleep(2);
+          busy.delete(message.queueId);
+          done.set(message.queueId, [...(done.get(message.queueId) ?? []), message.queueOffset]);
+          return "SUCCESS" as const;
+        },
+      };
+      for (let i = 0; i < 400; i++) await producer.send({ topic, body: Buffer.from(`${i}`) });
+      const first = await startConsumer(topic, listener, { group });
+      await until(() => done.size === 4);
+      const second = await startConsumer(topic, listener, { group });
+      await until(() => first.consumerStatus(topic).size === 2 && second.consumerStatus(topic).size === 2);
+      await until(() => [...done.values()].flat().length >= 400);
+      expect(overlaps).toBe(0);
+      for (const offsets of done.values()) expect(offsets).toEqual(offsets.toSorted((a, b) => a - b));
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
     "broadcasting: every member gets everything and remembers where it was",
     async () => {
       const topic = await newTopic();
@@ -571,6 +625,82 @@ describe("transactions", () => {
       await until(() => got.seen.length === 1);
       expect(got.bodies()).toEqual(["yes"]);
       expect(got.seen[0]?.transactionId).toBe(yes.msgId);
+    },
+    TIMEOUT_MS,
+  );
+});
+
+describe("a broker with other settings", () => {
+  let other: Cluster;
+  let otherAdmin: AdminClient;
+
+  beforeAll(async () => {
+    // Against a given cluster these two would need its configuration: they run against ours only.
+    other = await startOwnCluster({
+      useServerSideResetOffset: false,
+      transactionCheckInterval: 300,
+      transactionTimeOut: 300,
+    });
+    otherAdmin = new AdminClient({ namesrvAddr: other.namesrvAddr });
+  }, TIMEOUT_MS);
+
+  afterAll(async () => {
+    await otherAdmin.close();
+    await other.stop();
+  }, TIMEOUT_MS);
+
+  test(
+    "a reset pushed to the members makes them read again",
+    async () => {
+      const topic = unique("topic");
+      const group = unique("group");
+      const sender = new Producer({ group: unique("pg"), namesrvAddr: other.namesrvAddr, logger });
+      sender.start();
+      for (const text of ["a", "b"]) await sender.send({ topic, body: Buffer.from(text) }, { hashKey: "one queue" });
+      const got = collector();
+      const options = { group, namesrvAddr: other.namesrvAddr, resetOffsetWaitMs: 50 };
+      const consumer = await startConsumer(topic, got.listener, options);
+      await until(() => got.seen.length === 2);
+      await consumer.persistOffsets();
+      const remoting = createRemotingClient();
+      const address = (await otherAdmin.masters())[0]?.address ?? "";
+      const ext = { topic, group, timestamp: 0, isForce: true };
+      const reset = await remoting.invoke(address, { code: RequestCode.INVOKE_BROKER_TO_RESET_OFFSET, ext }, 10_000);
+      expect([reset.code, reset.remark]).toEqual([0, reset.remark]);
+      await until(() => got.seen.length === 4);
+      expect(got.bodies()).toEqual(["a", "b", "a", "b"]);
+      await remoting.close();
+      await consumer.shutdown();
+      await sender.shutdown();
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    "a transaction of unknown state is asked about, and appears when it says commit",
+    async () => {
+      const topic = unique("topic");
+      let checks = 0;
+      const transactions = new TransactionProducer(
+        { group: unique("tx"), namesrvAddr: other.namesrvAddr, logger },
+        {
+          executeLocalTransaction: () => {
+            throw new Error("the data base is away");
+          },
+          checkLocalTransaction: () => (++checks < 2 ? "UNKNOW" : "COMMIT_MESSAGE"),
+        },
+      );
+      transactions.start();
+      const sent = await transactions.sendMessageInTransaction({ topic, body: Buffer.from("checked") });
+      expect(sent.localTransactionState).toBe("UNKNOW");
+      const got = collector();
+      const consumer = await startConsumer(topic, got.listener, { namesrvAddr: other.namesrvAddr });
+      // Checks arrive over the producer's connection to the broker, which its heartbeat names.
+      await transactions.instance.sendHeartbeatToAllBrokers();
+      await until(() => got.seen.length === 1);
+      expect([got.bodies(), checks]).toEqual([["checked"], 2]);
+      await consumer.shutdown();
+      await transactions.shutdown();
     },
     TIMEOUT_MS,
   );

@@ -12,10 +12,15 @@ export interface Cluster {
   stop(): Promise<void>;
 }
 
-/** A name server and a broker of ours in this process on free ports; with MQ_TEST_NAMESRV what listens there is used and left alone. */
-export async function startCluster(overrides: Partial<BrokerConfig> = {}): Promise<Cluster> {
+/** What listens at MQ_TEST_NAMESRV, which is used and left alone; without that variable servers of our own. */
+export async function startCluster(): Promise<Cluster> {
   const given = process.env.MQ_TEST_NAMESRV;
   if (given !== undefined) return { namesrvAddr: given, stop: async () => {} };
+  return startOwnCluster();
+}
+
+/** A name server and a broker of ours in this process on free ports. */
+export async function startOwnCluster(overrides: Partial<BrokerConfig> = {}): Promise<Cluster> {
   const directory = mkdtempSync(join(tmpdir(), "mq-cluster-"));
   const logger = quietLogger();
   const namesrv = createNamesrv(
