@@ -14,11 +14,12 @@ export const brokerKeys = {
   rocketmqHome: key.text(
     () => process.env.ROCKETMQ_HOME ?? "",
     "installation directory (env ROCKETMQ_HOME / -D), must be set in Java",
+    { optional: true },
   ),
   namesrvAddr: key.text(
     () => process.env.NAMESRV_ADDR ?? "",
     "name servers to register with: host:port, several separated by ;",
-    { important: true },
+    { important: true, optional: true },
   ),
   brokerIP1: key.optional("host that clients are told; guessed from the interfaces when not set", { important: true }),
   brokerIP2: key.optional("address of the HA service (registered as haServerAddr)"),

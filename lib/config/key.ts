@@ -34,6 +34,7 @@ interface KeyOptions {
   important?: boolean;
   unused?: boolean;
   later?: boolean;
+  optional?: boolean;
 }
 
 interface NumberOptions extends KeyOptions {
@@ -85,7 +86,7 @@ export const key = {
 
   /** A text that is null in Java unless set: "" here. */
   optional(meaning: string, options: KeyOptions = {}): Key<string> {
-    return { ...key.text("", meaning, options), optional: true };
+    return key.text("", meaning, { ...options, optional: true });
   },
 
   /** A Java enum: its names, exactly. */
@@ -121,12 +122,12 @@ function row<T>(
   type: Key<T>["type"],
   standard: T | (() => T),
   meaning: string,
-  { important = false, unused = false, later = false }: KeyOptions,
+  { important = false, unused = false, later = false, optional = false }: KeyOptions,
   allowed: string,
   schema: v.GenericSchema<string, T>,
   choices: readonly string[] = [],
 ): Key<T> {
-  return { type, standard, meaning, allowed, choices, important, unused, later, optional: false, schema };
+  return { type, standard, meaning, allowed, choices, important, unused, later, optional, schema };
 }
 
 /** A configuration with nothing set. */
