@@ -55,17 +55,26 @@ export class ConsumeQueueStore {
   refusal: string | undefined;
 
   readonly #logger: Logger;
+  readonly #mappedMax: number;
   readonly #surroundings: QueueSurroundings;
   readonly #dirty = new Set<ConsumeQueue>();
   /** Queues that have something mapped, oldest first. */
   readonly #mapped = new Set<ConsumeQueue>();
+  readonly #flushingMapped: ConsumeQueue[] = [];
   #mappedFiles = 0;
   #deferred: Deferred[] = [];
   #flushing: Promise<void> | undefined;
   #flushFailed = false;
   #deletions = 0;
 
-  constructor(settings: ConsumeQueueSettings, commitLog: CommitLogView, logger: Logger = createLogger("store")) {
+  /** @param mappedMax queue files mapped at once. */
+  constructor(
+    settings: ConsumeQueueSettings,
+    commitLog: CommitLogView,
+    logger: Logger = createLogger("store"),
+    mappedMax = MAPPED_MAX,
+  ) {
+    this.#mappedMax = mappedMax;
     this.directory = join(settings.storePathRootDir, "consumequeue");
     this.fileBytes = queueFileBytes(settings.mappedFileSizeConsumeQueue);
     this.#logger = logger;
@@ -336,22 +345,29 @@ export class ConsumeQueueStore {
   #opened(queue: ConsumeQueue): void {
     this.#mapped.add(queue);
     this.#mappedFiles++;
-    if (this.#mappedFiles > MAPPED_MAX) this.#unmapUnused(queue);
+    if (this.#mappedFiles > this.#mappedMax) this.#unmapUnused(queue);
   }
 
-  /** Second chance: what was used since the last look stays, the rest is unmapped, until a quarter is free. */
+  /** Second chance: what was used since the last look stays unless that leaves too much, until a quarter is free. */
   #unmapUnused(opening: ConsumeQueue): void {
     let mapped = this.mappedFiles;
-    for (const queue of [...this.#mapped]) {
-      if (mapped <= MAPPED_MAX * 0.75) break;
+    for (const queue of this.#mapped) {
+      if (mapped <= this.#mappedMax * 0.75) break;
       if (queue === opening) continue;
       this.#mapped.delete(queue);
+      if (queue.touched) {
+        queue.touched = false;
+        // Behind all others: the same look meets it again when they did not free enough.
+        this.#mapped.add(queue);
+        continue;
+      }
       const before = queue.mappedCount;
-      if (!queue.touched) queue.unmap();
-      queue.touched = false;
+      queue.unmap();
       mapped -= before - queue.mappedCount;
-      if (queue.mappedCount > 0) this.#mapped.add(queue);
+      if (queue.mappedCount > 0) this.#flushingMapped.push(queue);
     }
+    // A queue that is just being flushed keeps its files.
+    for (const queue of this.#flushingMapped.splice(0)) this.#mapped.add(queue);
     this.#mappedFiles = mapped;
   }
 }

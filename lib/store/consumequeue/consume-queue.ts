@@ -369,11 +369,10 @@ export class ConsumeQueue {
     open.releaseDescriptor();
   }
 
-  /** Unmaps what is clean or full. The queue opens it again when needed. */
+  /** Unmaps everything; what is dirty stays in the page cache and on the list for the next flush. Files are opened again when needed. */
   unmap(): void {
     if (this.#flushing) return;
-    for (const number of [...this.#older.keys()]) this.#takeOpen(number)?.close();
-    if (!this.dirty && this.#tail !== undefined) this.#takeOpen(this.#tailNumber)?.close();
+    for (const number of [...this.#older.keys(), this.#tailNumber]) this.#takeOpen(number)?.close();
   }
 
   /**

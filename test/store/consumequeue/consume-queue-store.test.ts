@@ -265,6 +265,27 @@ describe("flush", () => {
   });
 });
 
+test("no more files are mapped than allowed, and those unmapped while dirty lose nothing", async () => {
+  const settings = { storePathRootDir: root, mappedFileSizeConsumeQueue: FILE_BYTES };
+  const store = new ConsumeQueueStore(settings, log, logger, 40);
+  for (let i = 0; i < 120; i++)
+    for (let queue = 0; queue < 100; queue++) {
+      store.put(`T${queue}`, 0, i, (i * 100 + queue) * 10, 10, queue, i);
+      expect(store.mappedFiles).toBeLessThanOrEqual(41);
+      if (i % 40 === 20 && queue === 50) await store.flush(queue % 2);
+    }
+  for (let queue = 0; queue < 100; queue++)
+    for (const i of [0, 49, 50, 119])
+      expect(store.find(`T${queue}`, 0)?.entry(i)).toEqual({
+        physicalOffset: (i * 100 + queue) * 10,
+        size: 10,
+        tagsCode: queue,
+      });
+  await store.shutdown();
+  const again = open(false);
+  for (let queue = 0; queue < 100; queue++) expect(again.nextOffset(`T${queue}`, 0)).toBe(120);
+});
+
 test("random operations agree with a model", async () => {
   const seed = Number(process.env.MQ_SEED ?? Date.now() % 1_000_000);
   let state = seed;
