@@ -14,6 +14,8 @@ const WAITING_MAX = 50_000;
 const DONE_AHEAD_MAX = 500_000;
 /** A half message that waits longer is written again at the queue's end, so that a restart need not scan back to it. */
 const MOVE_AFTER_MS = 3_600_000;
+/** A producer that has not taken as many bytes is asked in a later round. */
+const PRODUCER_PENDING_MAX = 8 * 1024 * 1024;
 /** Records handled before sockets get their turn. */
 const SLICE_RECORDS = 64;
 /** Earlier places of one half message that late answers may still name. */
@@ -259,8 +261,9 @@ export class HalfQueueCheck {
     if (age > config.fileReservedTime * 3_600_000)
       return await this.#discard(offset, waiting, `older than fileReservedTime (${config.fileReservedTime} h)`);
     const due = age < 0 || age > (waiting.immunityMs ?? config.transactionTimeOut);
-    const producer = due ? producers.availableChannel(waiting.group) : undefined;
-    if (due) this.#noteProducer(waiting.group, producer);
+    const online = due ? producers.availableChannel(waiting.group) : undefined;
+    const producer = online !== undefined && online.pendingBytes < PRODUCER_PENDING_MAX ? online : undefined;
+    if (due) this.#noteProducer(waiting.group, online);
     if (producer !== undefined) await this.#check(offset, waiting, producer);
     else if (Date.now() - waiting.storeTimestamp > MOVE_AFTER_MS) await this.#replace(offset, waiting, 0);
   }
@@ -299,6 +302,11 @@ export class HalfQueueCheck {
     const checkTimes = waiting.checkTimes + checks;
     const properties = { ...message.properties, [PropertyName.TRANSACTION_CHECK_TIMES]: String(checkTimes) };
     const place = this.#put(message, properties, TRANS_HALF_TOPIC, this.queueId);
+    if (place === undefined) {
+      // Too large with one property more: it is asked for where it stands, and counted in memory only.
+      waiting.checkTimes = checkTimes;
+      return message;
+    }
     this.#done(offset);
     const earlier = [...waiting.earlier, offset].slice(-EARLIER_MAX);
     for (const one of earlier) this.#places.set(one, place.queueOffset);
@@ -315,7 +323,7 @@ export class HalfQueueCheck {
     const place = { queueOffset: -1 };
     if (message !== undefined) {
       topics.createTopicOfTranCheckMaxTime(1, PERM_READ | PERM_WRITE);
-      place.queueOffset = this.#put(message, message.properties, TRANS_CHECK_MAX_TIME_TOPIC, 0).queueOffset;
+      place.queueOffset = this.#put(message, message.properties, TRANS_CHECK_MAX_TIME_TOPIC, 0)?.queueOffset ?? -1;
     }
     this.#done(offset);
     logger.warn("a half message is discarded", {
@@ -325,20 +333,21 @@ export class HalfQueueCheck {
       uniqKey: message?.properties[PropertyName.UNIQ_KEY],
       bornTimestamp: waiting.bornTimestamp,
       halfOffset: offset,
-      keptIn: message === undefined ? "nowhere: its record is gone" : TRANS_CHECK_MAX_TIME_TOPIC,
+      keptIn: place.queueOffset < 0 ? "nowhere: its record is gone or too large" : TRANS_CHECK_MAX_TIME_TOPIC,
       keptAt: place.queueOffset,
     });
   }
 
-  /** Throws HeldUp when the store does not take it. */
+  /** Undefined when no store could take such a message. Throws HeldUp when this one takes nothing now. */
   #put(
     message: StoredMessage,
     properties: Record<string, string>,
     topic: string,
     queueId: number,
-  ): { queueOffset: number; physicalOffset: number; storeTimestamp: number } {
+  ): { queueOffset: number; physicalOffset: number; storeTimestamp: number } | undefined {
     const { store, stats } = this.#context;
     const result = store.append(copyOf(message, properties, { topic, queueId }));
+    if (result.status === "MESSAGE_ILLEGAL" || result.status === "PROPERTIES_SIZE_EXCEEDED") return undefined;
     if (result.status !== "PUT_OK") throw new HeldUp(`store refuses ${topic}: ${result.status} ${result.reason}`);
     stats.incTopicPutNums(topic, 1, message.body.length);
     stats.incBrokerPutNums(topic, 1);

@@ -53,7 +53,7 @@ afterEach(() => service.shutdown());
 
 /** A broker as after a start: only store and offsets go on. */
 function build(offsets?: BrokerContext["offsets"]): void {
-  const connection = { invokeOneway: (request: RemotingRequest) => void checks.push(request) };
+  const connection = { pendingBytes: 0, invokeOneway: (request: RemotingRequest) => void checks.push(request) };
   context = {
     config,
     store: store.asMessageStore,
@@ -319,6 +319,19 @@ describe("check", () => {
     store.refusal = undefined;
     await service.check();
     expect(checks).toHaveLength(1);
+  });
+
+  test("a message too large for one property more is asked for where it stands, and others with it", async () => {
+    const large = half("large");
+    half("other");
+    const append = store.append.bind(store);
+    store.append = (message) =>
+      message.body.toString() === "large"
+        ? { ...append(message), status: "PROPERTIES_SIZE_EXCEEDED" }
+        : append(message);
+    await service.check();
+    expect(checks.map(({ ext }) => [ext!.msgId, ext!.commitLogOffset])[0]).toEqual(["large", large.physicalOffset]);
+    expect(checks).toHaveLength(2);
   });
 
   test("a restart goes on from store and offsets alone", async () => {
