@@ -7,9 +7,9 @@ import { MappedFile } from "../mappedfile/mapped-file.ts";
 /** Pages are touched this far ahead of the write position once messages come in. */
 const TOUCH_AHEAD_BYTES_MAX = 64 * 1024 * 1024;
 /** And this far when nothing was written yet: an idle broker dirties next to nothing. */
-const TOUCH_AHEAD_BYTES_MIN = 2 * 1024 * 1024;
-/** One request to the helper: small enough that a flush meanwhile writes few zero pages. */
-const TOUCH_STEP_BYTES = 1024 * 1024;
+const TOUCH_AHEAD_BYTES_MIN = 4 * 1024 * 1024;
+/** One request to the helper (some µs each); a flush meanwhile writes that many zero pages at most. */
+const TOUCH_STEP_BYTES = 4 * 1024 * 1024;
 /** Requests under way at most; the helper answers each. */
 const TOUCHES_PENDING_MAX = 16;
 

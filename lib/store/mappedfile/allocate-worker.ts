@@ -5,6 +5,8 @@ import { errnoText } from "../../os/libc.ts";
 import { mapFile, populateWrite, unmap } from "../../os/mmap.ts";
 import { preallocate } from "../../os/preallocate.ts";
 
+/** One madvise: it holds the address space's lock, which a fault of the loop would wait for. */
+const TOUCH_STEP_BYTES = 256 * 1024;
 /** Pages of a warmed file are touched and synced in pieces of this size. */
 const WARM_STEP_BYTES = 16 * 1024 * 1024;
 
@@ -33,12 +35,20 @@ export function runAllocateWorker(): void {
 }
 
 function handle(request: Exclude<AllocateRequest, { kind: "stop" }>): AllocateReply {
-  if (request.kind === "touch") return { kind: "touch", errno: populateWrite(request.address, request.bytes) };
+  if (request.kind === "touch") return { kind: "touch", errno: touch(request.address, request.bytes) };
   try {
     return { kind: "allocate", path: request.path, reason: allocate(request.path, request.bytes, request.warm) };
   } catch (error) {
     return { kind: "allocate", path: request.path, reason: errorText(error) };
   }
+}
+
+function touch(address: number, bytes: number): number {
+  for (let at = 0; at < bytes; at += TOUCH_STEP_BYTES) {
+    const code = populateWrite(address + at, Math.min(TOUCH_STEP_BYTES, bytes - at));
+    if (code !== 0) return code;
+  }
+  return 0;
 }
 
 function allocate(path: string, bytes: number, warm: boolean): string {
