@@ -108,7 +108,7 @@ class BrokerController implements Broker, BrokerContext {
     private readonly options: BrokerOptions,
   ) {
     this.logger = options.logger ?? createLogger("broker");
-    this.stats = new BrokerStats({ brokerClusterName: config.brokerClusterName });
+    this.stats = new BrokerStats(config);
     this.topics = new TopicConfigManager(config, this.logger);
     this.groups = new SubscriptionGroupManager(config, this.logger);
     this.offsets = new ConsumerOffsetManager(config, this.logger);

@@ -131,7 +131,7 @@ export function endTransactionProcessors(context: BrokerContext): [number, Proce
         PUT_FAILURES[result.status] ?? ResponseCode.SYSTEM_ERROR,
         `the committed message is not stored: ${result.status} ${result.reason}`,
       );
-    stats.incTopicPutNums(message.topic, 1, half.body.length, message.queueId);
+    stats.incTopicPutNums(message.topic, 1, result.physicalEnd - result.physicalOffset, message.queueId);
     stats.incBrokerPutNums(message.topic, 1);
   }
 

@@ -126,7 +126,7 @@ export function sendMessageBackProcessors(context: BrokerContext): [number, Proc
       const reason = result.reason === "" ? "" : `: ${result.reason}`;
       throw new ResponseError(ResponseCode.SYSTEM_ERROR, `${result.status}${reason}`);
     }
-    stats.incTopicPutNums(inner.topic, 1, message.body.length, inner.queueId);
+    stats.incTopicPutNums(inner.topic, 1, result.physicalEnd - result.physicalOffset, inner.queueId);
     stats.incBrokerPutNums(inner.topic, 1);
   }
 

@@ -213,12 +213,11 @@ export class DelayLevelQueue {
     const fault = topicNameFault(topic) ?? (queueId < 0 ? `REAL_QID is "${queue}", wanted a queue id` : undefined);
     if (fault !== undefined || topic === TRANS_HALF_TOPIC || topic === SCHEDULE_TOPIC)
       return this.#skip(message.physicalOffset, fault ?? `its topic is ${topic}`);
-    const bytes = message.body.length;
     const result = store.append(copyOf(message, message.properties, { topic, queueId }));
     if (result.status === "MESSAGE_ILLEGAL" || result.status === "PROPERTIES_SIZE_EXCEEDED")
       return this.#skip(message.physicalOffset, `${result.status} ${result.reason}`);
     if (result.status !== "PUT_OK") return `${result.status} ${result.reason}`;
-    stats.incTopicPutNums(topic, 1, bytes, queueId);
+    stats.incTopicPutNums(topic, 1, result.physicalEnd - result.physicalOffset, queueId);
     stats.incBrokerPutNums(topic, 1);
     return undefined;
   }

@@ -349,7 +349,7 @@ export class HalfQueueCheck {
     const result = store.append(copyOf(message, properties, { topic, queueId }));
     if (result.status === "MESSAGE_ILLEGAL" || result.status === "PROPERTIES_SIZE_EXCEEDED") return undefined;
     if (result.status !== "PUT_OK") throw new HeldUp(`store refuses ${topic}: ${result.status} ${result.reason}`);
-    stats.incTopicPutNums(topic, 1, message.body.length);
+    stats.incTopicPutNums(topic, 1, result.physicalEnd - result.physicalOffset);
     stats.incBrokerPutNums(topic, 1);
     const { queueOffset, physicalOffset, storeTimestamp } = result;
     return { queueOffset, physicalOffset, storeTimestamp };
