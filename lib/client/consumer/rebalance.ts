@@ -10,6 +10,8 @@ const LOCK_RETRY_MS = 500;
 const UNLOCK_WAIT_MS = 500;
 /** After this long without a lock renewal the queue is let go anyway [RebalancePushImpl#UNLOCK_DELAY_TIME_MILLS]. */
 const FORCE_UNLOCK_MS = 20_000;
+/** Rounds, a second apart, in which the retry topic is looked for; then the usual ones must do. */
+const RETRY_TOPIC_ROUNDS = 15;
 /** Rounds of not being listed before it is said. */
 const UNLISTED_ROUNDS = 3;
 /** How long new queues wait for a heartbeat that a dead broker holds up. */
@@ -25,6 +27,7 @@ export class Rebalance {
   /** Topics said to have no route: once when it starts, once when it ends. */
   readonly #withoutRoute = new Set<string>();
 
+  #retryTopicRounds = 0;
   /** Rounds in a row that the brokers did not list this client, by topic. */
   readonly #unlisted = new Map<string, number>();
 
@@ -65,7 +68,8 @@ export class Rebalance {
 
   async #topicRound(topic: string): Promise<boolean> {
     const queues = await this.#queuesOf(topic);
-    if (queues === undefined) return isRetryTopic(topic);
+    // The broker makes the retry topic at the first heartbeat; it takes a moment until the name servers know it.
+    if (queues === undefined) return isRetryTopic(topic) && ++this.#retryTopicRounds > RETRY_TOPIC_ROUNDS;
     const wanted = await this.#allocate(topic, queues);
     if (wanted === undefined) return false;
     const taken: ProcessQueue[] = [];
