@@ -342,6 +342,8 @@ describe("clients and offsets", () => {
     expect(await ask(commit("OffsetGroup", "NoSuchTopic"))).toMatchObject({ code: 17 });
     expect(await ask(commit("OffsetGroup", "Offs", { commitOffset: undefined }))).toMatchObject({ code: 29 });
     expect(await ask(commit("OffsetGroup", "Offs", { queueId: undefined }))).toMatchObject({ code: 29 });
+    expect(await ask(commit("OffsetGroup", "Offs", { queueId: 4 }))).toMatchObject({ code: 29 });
+    expect(await ask(commit("OffsetGroup", "Offs", { commitOffset: 2 ** 60 }))).toMatchObject({ code: 29 });
     expect(await ask(commit("OffsetGroup", "Offs"))).toMatchObject({ code: 0 });
     expect((await ask(query("Offs"))).ext.offset).toBe("5");
   });

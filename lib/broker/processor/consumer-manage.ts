@@ -33,6 +33,13 @@ export function consumerManageProcessors(context: BrokerContext): [number, Proce
     if (offset === undefined) {
       return { code: ResponseCode.INVALID_PARAMETER, remark: `Offset is null, topic is ${topic}` };
     }
+    // Java could not read a file with a larger number in it, nor could mq write it exactly.
+    if (!Number.isSafeInteger(offset)) {
+      return {
+        code: ResponseCode.INVALID_PARAMETER,
+        remark: `commitOffset[${request.ext.commitOffset}] is illegal, want at most ${Number.MAX_SAFE_INTEGER}`,
+      };
+    }
     // Bounds the table: a client cannot make it grow by naming queues that do not exist.
     const queueIdEnd = Math.max(topicConfig.readQueueNums, topicConfig.writeQueueNums);
     if (queueId < 0 || queueId >= queueIdEnd) {

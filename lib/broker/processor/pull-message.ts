@@ -125,7 +125,7 @@ export class PullMessageProcessor {
     if ((slots.int(PULL_SLOT.sysFlag, 0) & PULL_SYS_FLAG.commitOffset) === 0 || context.config.brokerRole === "SLAVE")
       return;
     const offset = slots.long(PULL_SLOT.commitOffset, -1);
-    if (offset < 0) return;
+    if (offset < 0 || !Number.isSafeInteger(offset)) return;
     const group = slots.interned(PULL_SLOT.consumerGroup) ?? "";
     const topic = slots.interned(PULL_SLOT.topic) ?? "";
     const queueId = slots.int(PULL_SLOT.queueId, 0);
