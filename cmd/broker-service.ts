@@ -1,16 +1,25 @@
 import { errorText } from "../lib/base/errors.ts";
 import { type Broker, createBroker } from "../lib/broker/broker.ts";
 import type { BrokerConfig } from "../lib/config/broker-config.ts";
-import { defaultNamesrvConfig } from "../lib/config/namesrv-config.ts";
+import { defaultNamesrvConfig, type NamesrvConfig } from "../lib/config/namesrv-config.ts";
 import type { Namesrv } from "../lib/namesrv/namesrv.ts";
+import { formatAddress } from "../lib/remoting/address.ts";
 import { createRemotingClient } from "../lib/remoting/client.ts";
 import { RequestCode } from "../lib/remoting/codes.ts";
 import { say } from "./out.ts";
+import type { ReadyFile } from "./ready-file.ts";
 import type { Service } from "./serve.ts";
 
-const EMBEDDED_HOST = "127.0.0.1";
+const LOOPBACK = "127.0.0.1";
 const EMBEDDED_PORT = 9876;
+const ALL_INTERFACES = new Set(["0.0.0.0", "::", ""]);
 const PROBE_TIMEOUT_MS = 1_000;
+
+export interface BrokerServiceOptions {
+  /** For the name server of its own. */
+  namesrv?: Partial<NamesrvConfig>;
+  readyFile?: ReadyFile;
+}
 
 /** A broker, with a name server of its own where none is configured and none answers on this machine. */
 export class BrokerService implements Service {
@@ -21,16 +30,23 @@ export class BrokerService implements Service {
 
   constructor(
     private readonly config: BrokerConfig,
-    onFatal: (error: unknown) => void,
+    private readonly onFatal: (error: unknown) => void,
+    private readonly options: BrokerServiceOptions = {},
   ) {
-    const needsNameServer = config.namesrvAddr === "" && !config.fetchNamesrvAddrByAddressServer;
-    if (needsNameServer) config.namesrvAddr = `${EMBEDDED_HOST}:${EMBEDDED_PORT}`;
+    const { bindAddress } = config;
+    this.port = options.namesrv?.listenPort ?? EMBEDDED_PORT;
+    this.embeds = config.namesrvAddr === "" && !config.fetchNamesrvAddrByAddressServer;
+    // The embedded name server is as far to be seen as the broker.
+    if (this.embeds)
+      config.namesrvAddr = formatAddress(ALL_INTERFACES.has(bindAddress) ? LOOPBACK : bindAddress, this.port);
     this.nameServer = config.namesrvAddr;
-    this.embeds = needsNameServer;
     this.broker = createBroker(config, { onFatal, workerEntry: Bun.main });
   }
 
   private readonly embeds: boolean;
+  /** Of the embedded name server. */
+  private readonly port: number;
+  private stopping = false;
 
   /** What clients are told. */
   get address(): string {
@@ -46,16 +62,22 @@ export class BrokerService implements Service {
       throw error;
     }
     say(`broker ${this.config.brokerName} serves on ${this.config.bindAddress}:${this.broker.listenPort}`);
-    this.broker.registered.then(
-      () =>
-        say(
-          `broker ${this.config.brokerName} is ready: registered as ${this.address} with ${this.nameServer || "the address server's list"}`,
-        ),
-      (error: unknown) => say(`broker is not registered: ${errorText(error)}`),
-    );
+    this.broker.registered
+      .then(() => this.ready())
+      .catch((error: unknown) => say(`broker ${this.config.brokerName} is not ready: ${errorText(error)}`));
+  }
+
+  private ready(): void {
+    if (this.stopping) return;
+    const { brokerName } = this.config;
+    const nameServer = this.nameServer || "the address server's list";
+    this.options.readyFile?.write({ broker: this.address, brokerName, nameServer });
+    say(`broker ${brokerName} is ready: registered as ${this.address} with ${nameServer}`);
   }
 
   async stop(): Promise<void> {
+    this.stopping = true;
+    this.options.readyFile?.remove();
     await this.broker.stop();
     await this.namesrv?.stop();
   }
@@ -66,9 +88,11 @@ export class BrokerService implements Service {
       return;
     }
     const { createNamesrv } = await import("../lib/namesrv/namesrv.ts");
-    this.namesrv = createNamesrv(defaultNamesrvConfig({ bindAddress: EMBEDDED_HOST, listenPort: EMBEDDED_PORT }));
+    const { bindAddress } = this.config;
+    const config = defaultNamesrvConfig({ bindAddress, ...this.options.namesrv, listenPort: this.port });
+    this.namesrv = createNamesrv(config, { onFatal: this.onFatal });
     await this.namesrv.start();
-    say(`no name server configured: one runs in this process on ${this.nameServer}`);
+    say(`no name server configured: one runs in this process on ${formatAddress(bindAddress, this.port)}`);
   }
 }
 

@@ -1,11 +1,15 @@
 import { defineCommand } from "citty";
 import { brokerConfigKeys, loadBrokerConfig } from "../lib/config/broker-config.ts";
 import { BrokerService } from "./broker-service.ts";
+import { say } from "./out.ts";
 import { endsAfterConfig } from "./print-config.ts";
+import { ReadyFile } from "./ready-file.ts";
 import { ServiceRunner } from "./serve.ts";
 import { serverArgs, setOverrides } from "./server-flags.ts";
 
 const LOOPBACK = "127.0.0.1";
+/** Keys that say from where the broker is to be reached. */
+const REACH = new Set(["namesrvAddr", "bindAddress", "brokerIP1"]);
 
 export const brokerCommand = defineCommand({
   meta: {
@@ -24,12 +28,19 @@ export const brokerCommand = defineCommand({
   async run({ args, rawArgs }) {
     const overrides = setOverrides(rawArgs);
     if (args.namesrvAddr !== undefined) overrides.push(["namesrvAddr", args.namesrvAddr]);
-    const configured = args.configFile !== undefined || overrides.length > 0 || process.env.NAMESRV_ADDR !== undefined;
-    if (!configured) overrides.push(["bindAddress", LOOPBACK]);
+    const alone =
+      args.configFile === undefined &&
+      (process.env.NAMESRV_ADDR ?? "") === "" &&
+      !overrides.some(([name]) => REACH.has(name));
+    if (alone) overrides.push(["bindAddress", LOOPBACK]);
     const loaded = loadBrokerConfig({ file: args.configFile, overrides, lenient: args.lenient });
     if (endsAfterConfig(brokerConfigKeys, loaded, args)) return;
-    const service = new BrokerService(loaded.config, (error) => runner.fatal(error));
+    const service = new BrokerService(loaded.config, (error) => runner.fatal(error), {
+      readyFile: new ReadyFile(args["ready-file"]),
+    });
     const runner = new ServiceRunner(service);
+    if (alone)
+      say("nothing says where the broker is to be reached: it listens on loopback only; set bindAddress or brokerIP1");
     await runner.run();
   },
 });

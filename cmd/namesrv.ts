@@ -3,6 +3,7 @@ import { loadNamesrvConfig, namesrvConfigKeys } from "../lib/config/namesrv-conf
 import { createNamesrv } from "../lib/namesrv/namesrv.ts";
 import { say } from "./out.ts";
 import { endsAfterConfig } from "./print-config.ts";
+import { ReadyFile } from "./ready-file.ts";
 import { ServiceRunner } from "./serve.ts";
 import { serverArgs, setOverrides } from "./server-flags.ts";
 
@@ -19,13 +20,19 @@ export const namesrvCommand = defineCommand({
       lenient: args.lenient,
     });
     if (endsAfterConfig(namesrvConfigKeys, loaded, args)) return;
-    const namesrv = createNamesrv(loaded.config);
-    await new ServiceRunner({
+    const namesrv = createNamesrv(loaded.config, { onFatal: (error) => runner.fatal(error) });
+    const readyFile = new ReadyFile(args["ready-file"]);
+    const runner = new ServiceRunner({
       start: async () => {
         await namesrv.start();
+        readyFile.write({ bindAddress: loaded.config.bindAddress, port: namesrv.port });
         say(`name server listens on ${loaded.config.bindAddress}:${namesrv.port}`);
       },
-      stop: () => namesrv.stop(),
-    }).run();
+      stop: () => {
+        readyFile.remove();
+        return namesrv.stop();
+      },
+    });
+    await runner.run();
   },
 });

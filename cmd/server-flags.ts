@@ -9,6 +9,11 @@ export const serverArgs = {
   set: { type: "string", valueHint: "KEY=VALUE", description: "A key that wins over the file; may be repeated" },
   lenient: { type: "boolean", description: "Unknown keys are warnings, not errors" },
   "check-config": { type: "boolean", description: "Check the configuration and exit: 0 good, 78 not" },
+  "ready-file": {
+    type: "string",
+    valueHint: "FILE",
+    description: "A file that is there while the server is ready (recovered, listening, registered)",
+  },
   json: { type: "boolean", description: "Print the configuration as one JSON object" },
 } as const;
 

@@ -35,7 +35,12 @@ export const startCommand = defineCommand({
         ["namesrvAddr", ""],
       ],
     });
-    const service = new BrokerService(config, (error) => runner.fatal(error));
+    const service = new BrokerService(config, (error) => runner.fatal(error), {
+      namesrv: {
+        kvConfigPath: join(store, "..", "namesrv", "kvConfig.json"),
+        configStorePath: join(store, "..", "namesrv", "namesrv.properties"),
+      },
+    });
     const runner = new ServiceRunner({
       start: async () => {
         await service.start();
