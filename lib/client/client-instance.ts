@@ -225,10 +225,17 @@ export class ClientInstance {
 
   #useRoute(topic: string, route: TopicRouteData): void {
     this.#routes.set(topic, route);
-    for (const broker of route.brokerDatas) this.#brokers.set(broker.brokerName, broker.brokerAddrs);
+    let strangers = false;
+    for (const { brokerName, brokerAddrs } of route.brokerDatas) {
+      const known = new Set(this.#brokers.get(brokerName)?.values());
+      strangers ||= [...brokerAddrs.values()].some((address) => !known.has(address));
+      this.#brokers.set(brokerName, brokerAddrs);
+    }
     const publish = publishQueues(topic, route);
     for (const producer of this.#producers.values()) producer.setPublishQueues(topic, publish.queues, publish.ordered);
     for (const consumer of this.#consumers.values()) consumer.setSubscribeQueues(topic, subscribeQueues(topic, route));
+    // A broker met for the first time must not wait for the next period: it gives no queue to members it does not know.
+    if (strangers) void this.sendHeartbeatToAllBrokers();
   }
 
   /** Tells one producer the route that is known already. */
