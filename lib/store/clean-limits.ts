@@ -63,6 +63,13 @@ export function cleanLimits(settings: CleanSettings, logger: Logger): CleanLimit
   return limits;
 }
 
+/** The keys that `cleanLimits` reads, to see whether one was changed. */
+export function limitsText(settings: CleanSettings): string {
+  const { deleteWhen, fileReservedTime, diskMaxUsedSpaceRatio } = settings;
+  const { diskSpaceWarningLevelRatio, diskSpaceCleanForciblyRatio } = settings;
+  return `${deleteWhen} ${fileReservedTime} ${diskMaxUsedSpaceRatio} ${diskSpaceWarningLevelRatio} ${diskSpaceCleanForciblyRatio}`;
+}
+
 function parseHours(deleteWhen: string, logger: Logger): Set<number> {
   const hours = new Set<number>();
   for (const word of deleteWhen.split(";")) {

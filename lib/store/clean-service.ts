@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { errorText } from "../base/errors.ts";
 import { createLogger, type Logger } from "../base/log.ts";
 import type { IndexService } from "../index/index-service.ts";
-import { type CleanLimits, type CleanSettings, cleanLimits } from "./clean-limits.ts";
+import { type CleanLimits, type CleanSettings, cleanLimits, limitsText } from "./clean-limits.ts";
 import type { ConsumeQueueStore } from "./consumequeue/consume-queue-store.ts";
 import { DiskWatch } from "./disk-watch.ts";
 import type { MappedFileQueue } from "./mappedfile/mapped-file-queue.ts";
@@ -38,6 +38,7 @@ export class CleanService {
   readonly #parts: CleanParts;
   readonly #logger: Logger;
   readonly #limits: CleanLimits;
+  #limitsText: string;
   readonly #disk: DiskWatch;
   readonly #now: () => number;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -59,6 +60,7 @@ export class CleanService {
     this.#logger = logger;
     this.#now = options.now ?? Date.now;
     this.#limits = cleanLimits(settings, logger);
+    this.#limitsText = limitsText(settings);
     this.#disk = new DiskWatch(
       parts.files.directories,
       parts.queues.directory,
@@ -119,7 +121,16 @@ export class CleanService {
     return this.#running;
   }
 
+  /** Takes up keys that were changed while the broker runs (code 25). */
+  #refreshLimits(): void {
+    const text = limitsText(this.#settings);
+    if (text === this.#limitsText) return;
+    this.#limitsText = text;
+    Object.assign(this.#limits, cleanLimits(this.#settings, this.#logger));
+  }
+
   async #round(): Promise<void> {
+    this.#refreshLimits();
     try {
       await this.#cleanCommitLog();
       await this.#cleanFollowers();

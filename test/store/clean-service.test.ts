@@ -14,6 +14,7 @@ const HOUR = 3_600_000;
 const NOON = new Date(2026, 10, 23, 12, 30).getTime();
 
 interface Bench {
+  config: StoreConfig;
   store: Store;
   cleaner: CleanService;
   logger: LogLines;
@@ -43,6 +44,7 @@ async function bench(root: string, overrides: Partial<StoreConfig> = {}): Promis
   const parts = { files: store.log.files, queues: store.queues, index: store.index };
   const cleaner = new CleanService(config, parts, logger, { usedPercent: () => disk.used, now: () => clock.now });
   return {
+    config,
     store,
     cleaner,
     logger,
@@ -71,6 +73,21 @@ describe("deletion", () => {
     expect(queueFiles[0]).toBe((Math.floor(min / 100) * 2000).toString().padStart(20, "0"));
     expect(store.index!.files[0]!.endPhyOffset).toBeGreaterThanOrEqual(store.minPhyOffset);
     expect(existsSync(join(dir.path, "commitlog/.deleting"))).toBe(false);
+    await cleaner.stop();
+    await store.shutdown();
+  });
+
+  test("goes by keys that were changed while it runs", async () => {
+    using dir = new TempDir();
+    const { config, store, cleaner, logFiles } = await bench(dir.path, { fileReservedTime: 72 });
+    const before = logFiles().length;
+    cleaner.start();
+    await cleaner.run();
+    expect(logFiles().length).toBe(before);
+    config.deleteWhen = "12";
+    config.fileReservedTime = 4;
+    await cleaner.run();
+    expect(logFiles().length).toBe(4);
     await cleaner.stop();
     await store.shutdown();
   });
