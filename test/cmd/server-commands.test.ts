@@ -193,8 +193,7 @@ describe("servers", () => {
       expect(await broker.stop()).toBe(0);
       expect(existsSync(folder.file("broker"))).toBe(false);
       expect(existsSync(join(folder.path, "store", "abort"))).toBe(false);
-      const route = await runMq(["topic", "route", "-n", `127.0.0.1:${port}`, "-t", "T"]);
-      expect(route.stderr).toContain("its broker");
+      expect((await runMq(["topic", "route", "-n", `127.0.0.1:${port}`, "-t", "T"])).exitCode).toBe(1);
       expect(await namesrv.stop("SIGTERM")).toBe(0);
     },
     TIMEOUT_MS,
@@ -236,6 +235,24 @@ describe("servers", () => {
     },
     TIMEOUT_MS,
   );
+
+  for (const [what, failing] of [
+    ["an exception nobody meant", "setTimeout(() => { throw new Error('unmeant') }, 1)"],
+    ["a promise nobody looks at", "Promise.reject(new Error('unmeant'))"],
+  ] as const)
+    test(`${what} stops in good order and ends with 70`, async () => {
+      const serve = join(import.meta.dir, "../../cmd/serve.ts");
+      const script = `
+        const { ServiceRunner } = await import(${JSON.stringify(serve)});
+        await new ServiceRunner({
+          start: async () => { setInterval(() => {}, 1000); ${failing}; },
+          stop: async () => console.log("stopped"),
+        }).run();`;
+      const child = Bun.spawn([process.execPath, "-e", script], { stdout: "pipe", stderr: "pipe" });
+      expect(await new Response(child.stdout).text()).toBe("stopped\n");
+      expect(await new Response(child.stderr).text()).toContain("unmeant");
+      expect(await child.exited).toBe(70);
+    });
 
   test("a list of name servers may be separated by ; , and blanks, a wrong address stops the start", async () => {
     using folder = new Folder();
