@@ -92,7 +92,9 @@ describe("group commit", () => {
       const { physicalEnd } = store.append(message("T", 0, "x"));
       expect(await durable(store, physicalEnd)).toBe("FLUSH_DISK_TIMEOUT");
       held.resolve();
+      await until(() => store.flushedWhere >= physicalEnd);
       expect(await durable(store, physicalEnd)).toBe("PUT_OK");
+      expect(store.getMaxOffsetInQueue("T", 0)).toBe(1);
     }
     await store.shutdown();
   });

@@ -28,9 +28,9 @@ export class TransientStore {
     this.poolSize = Math.max(1, poolSize);
   }
 
-  /** A buffer for a file that now takes appends. With the pool exhausted the oldest is committed at once, on the loop. */
-  open(file: MappedFile): TransientBuffer {
-    if (this.buffers.length >= this.poolSize && this.committing === undefined) this.commitNow();
+  /** A buffer for a file that now takes appends; undefined with the pool exhausted: that file is then written without one. */
+  open(file: MappedFile): TransientBuffer | undefined {
+    if (this.buffers.length >= this.poolSize) return undefined;
     const mapping = mapAnonymous(file.fileSize);
     const { buffer } = mapping;
     const view = new DataView(buffer.buffer, buffer.byteOffset, buffer.length);
@@ -69,7 +69,7 @@ export class TransientStore {
     }
   }
 
-  /** Commits everything on the loop: at stop, and when the pool is exhausted. */
+  /** Commits everything on the loop: at stop. */
   commitNow(): void {
     for (;;) {
       const entry = this.buffers[0];
