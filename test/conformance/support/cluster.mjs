@@ -14,6 +14,7 @@ export const quick = {
   brokerId: "0",
   brokerIP1: "127.0.0.1",
   messageDelayLevel: "1s 2s 3s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s",
+  waitTimeMillsInSendQueue: "5000",
   transactionTimeOut: "2000",
   transactionCheckInterval: "1500",
   transactionOpBatchInterval: "100",

@@ -109,9 +109,10 @@ final class SendTheme implements Theme {
             }
         }
         context.check("batch-members", wrong.isEmpty(), wrong);
-        // The broker appends the batch's own properties to each member's; 5.x batches have an id of their own there.
+        // Each member keeps its id. The 5.3.3 broker appends the batch's own properties behind, and with a 5.x client the
+        // batch's id among them, which hides the members'; later versions do not.
         long ids = stored.stream().map(MessageExt::getMsgId).distinct().count();
-        context.equal("batch-member-ids", Shim.BATCH_HAS_AN_ID ? 1 : 10, ids);
+        context.check("batch-member-ids", ids == 10 || ids == 1 && Shim.BATCH_HAS_AN_ID, ids);
         SendResult second = producer.send(messages);
         context.equal("batch-next-offset", 10, second.getQueueOffset());
     }
