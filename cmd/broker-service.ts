@@ -19,6 +19,8 @@ export interface BrokerServiceOptions {
   /** For the name server of its own. */
   namesrv?: Partial<NamesrvConfig>;
   readyFile?: ReadyFile;
+  /** What the broker's file helper runs; this process's own entry unless it is another program, as in tests. */
+  workerEntry?: string;
 }
 
 /** A broker, with a name server of its own where none is configured and none answers on this machine. */
@@ -40,7 +42,7 @@ export class BrokerService implements Service {
     if (this.embeds)
       config.namesrvAddr = formatAddress(ALL_INTERFACES.has(bindAddress) ? LOOPBACK : bindAddress, this.port);
     this.nameServer = config.namesrvAddr;
-    this.broker = createBroker(config, { onFatal, workerEntry: Bun.main });
+    this.broker = createBroker(config, { onFatal, workerEntry: options.workerEntry ?? Bun.main });
   }
 
   private readonly embeds: boolean;

@@ -285,7 +285,10 @@ describe("the embedded name server", () => {
       maxHashSlotNum: 1000,
       maxIndexNum: 4000,
     });
-    return new BrokerService(config, () => {}, { namesrv: { listenPort: port, kvConfigPath: folder.file("kv.json") } });
+    return new BrokerService(config, () => {}, {
+      namesrv: { listenPort: port, kvConfigPath: folder.file("kv.json") },
+      workerEntry: join(import.meta.dir, "../../cmd/mq.ts"),
+    });
   }
 
   function freePort(): number {
