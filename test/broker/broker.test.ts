@@ -511,6 +511,45 @@ test("a broker that stops answers held pulls and refuses new work", async () => 
   await own.close();
 });
 
+for (const flushDiskType of ["ASYNC_FLUSH", "SYNC_FLUSH"] as const) {
+  test(`${flushDiskType}: what is acknowledged while the broker stops is there after the restart, once and in order`, async () => {
+    const own = await BrokerFixture.start({ flushDiskType });
+    try {
+      const by = own.client(1);
+      await by.invoke(own.address, sendRequest({ topic: "Stopped", body: "first" }), 3_000);
+      const acknowledged: string[] = ["first"];
+      const sends: Promise<unknown>[] = [];
+      for (let i = 0; i < 400; i++) {
+        const body = `m${i}`;
+        const send = by.invoke(own.address, sendRequest({ topic: "Stopped", body }), 5_000).then(
+          (sent) => {
+            if (sent.code === 0) acknowledged.push(body);
+          },
+          () => undefined,
+        );
+        sends.push(send);
+        if (i % 40 === 0) await Bun.sleep(0);
+      }
+      await own.restart();
+      await Promise.all(sends);
+      const stored: string[] = [];
+      const reader = own.client();
+      for (;;) {
+        const request = pullRequest({ topic: "Stopped", offset: stored.length });
+        const pulled = await reader.invoke(own.address, request, 3_000);
+        if (pulled.code !== 0) break;
+        stored.push(...records(pulled).map((message) => message.body.toString()));
+      }
+      expect(new Set(stored).size).toBe(stored.length);
+      expect(stored).toEqual(expect.arrayContaining(acknowledged));
+      const known = new Set(acknowledged);
+      expect(stored.filter((body) => known.has(body))).toEqual(acknowledged);
+    } finally {
+      await own.close();
+    }
+  });
+}
+
 test("keys that this build cannot honour stop the start", async () => {
   const { createBroker } = await import("../../lib/broker/broker.ts");
   const { defaultBrokerConfig } = await import("../../lib/config/broker-config.ts");
