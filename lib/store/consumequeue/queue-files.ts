@@ -13,6 +13,7 @@ import { join } from "node:path";
 import { ConfigError } from "../../base/errors.ts";
 import type { Logger } from "../../base/log.ts";
 import { readLong } from "../../message/long.ts";
+import { punchHole } from "../../os/preallocate.ts";
 import { fileName } from "../mappedfile/mapped-file.ts";
 import { CQ_UNIT_BYTES, PHYSICAL_OFFSET_AT, PRE_BLANK_SIZE, SIZE_AT } from "./layout.ts";
 
@@ -190,7 +191,7 @@ function halve(
   return { entries: low + 1, maxPhysical };
 }
 
-/** Zeroes what follows the last valid entry by giving the blocks up and taking the length back. */
+/** Zeroes what follows the last valid entry. */
 function cut(
   fd: number,
   fileBytes: number,
@@ -202,7 +203,9 @@ function cut(
   return { entries: validBytes / CQ_UNIT_BYTES, maxPhysical };
 }
 
+/** By giving the blocks back: no byte is written, and a file of holes stays one. */
 function zeroFrom(fd: number, at: number, fileBytes: number): void {
+  if (punchHole(fd, at, fileBytes - at) === 0) return;
   ftruncateSync(fd, at);
   ftruncateSync(fd, fileBytes);
 }
