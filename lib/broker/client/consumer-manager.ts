@@ -221,12 +221,12 @@ export class OnlineConsumers implements ConsumerManager {
       address: connection.remoteAddress,
       reason,
     });
-    if (this.findChannel(group.groupName, info.clientId) === undefined)
-      this.events.onMemberGone(group.groupName, info.clientId);
     if (group.channels.size === 0) {
       this.groups.delete(group.groupName);
       for (const topic of group.subscriptionTable.keys()) this.removeTopicGroup(topic, group.groupName);
     } else if (notify) this.notify(group);
+    if (this.findChannel(group.groupName, info.clientId) === undefined)
+      this.events.onMemberGone(group.groupName, info.clientId);
   }
 
   private notify(group: Group): void {

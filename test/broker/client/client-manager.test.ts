@@ -147,6 +147,10 @@ describe("client manager", () => {
     expect(
       clients.heartbeat(heartbeat("a", { ...bare, heartbeatFingerprint: 8 }, []), connection, 0, 479),
     ).toMatchObject({ subscriptionChanged: true });
+    clients.unregister(connection, "P", "G");
+    expect(clients.heartbeat(heartbeat("a", { heartbeatFingerprint: 9 }), connection, 0, 479)).toMatchObject({
+      subscriptionChanged: false,
+    });
     expect(setUp().clients.heartbeat(heartbeat("a", bare, []), connection, 0, 479).subscriptionChanged).toBe(true);
   });
 
