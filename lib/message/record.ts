@@ -25,26 +25,9 @@ import { BORNHOST_V6_FLAG, STOREHOST_V6_FLAG } from "./sys-flag.ts";
 /** Longer than any plausible value: an offset or time beyond it is not one. */
 const LONG_MAX = Number.MAX_SAFE_INTEGER;
 
-/** totalSize of the record at `at`. */
-export function recordSize(buffer: Buffer, at: number): number {
-  return buffer.readInt32BE(at);
-}
-
-export function recordQueueOffset(buffer: Buffer, at: number): number {
-  return readLong(buffer, at + QUEUE_OFFSET_AT);
-}
-
-export function recordPhysicalOffset(buffer: Buffer, at: number): number {
-  return readLong(buffer, at + PHYSICAL_OFFSET_AT);
-}
-
-export function recordSysFlag(buffer: Buffer, at: number): number {
-  return buffer.readInt32BE(at + SYS_FLAG_AT);
-}
-
 /** storeTimestamp stands behind the born host, whose length sysFlag tells. */
 export function recordStoreTimestamp(buffer: Buffer, at: number): number {
-  const v6 = (recordSysFlag(buffer, at) & BORNHOST_V6_FLAG) !== 0;
+  const v6 = (buffer.readInt32BE(at + SYS_FLAG_AT) & BORNHOST_V6_FLAG) !== 0;
   return readLong(buffer, at + STORE_TIMESTAMP_AT + (v6 ? HOST_V6_BYTES - HOST_V4_BYTES : 0));
 }
 

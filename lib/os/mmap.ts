@@ -12,7 +12,6 @@ const ADDRESS_MAX = 2 ** 48;
 
 const MADV_RANDOM = 1;
 const MADV_WILLNEED = 3;
-const MADV_DONTNEED = 4;
 const MADV_POPULATE_WRITE = 23;
 
 export const PAGE_BYTES = 4096;
@@ -69,16 +68,6 @@ export function willNeed(mapping: Mapping, start: number, end: number): void {
 /** Faults bring in single pages: without it the first touch of a sparse file makes zeros for the whole read-ahead window (1.4 ms at 8 MiB). */
 export function adviseRandom(mapping: Mapping): void {
   libc().madvise(mapping.address, mapping.length, MADV_RANDOM);
-}
-
-/** Gives the pages of anonymous memory back; they read as zeros afterwards. */
-export function discard(mapping: Mapping): void {
-  libc().madvise(mapping.address, mapping.length, MADV_DONTNEED);
-}
-
-/** Keeps the pages in memory; false where the limit (ulimit -l) forbids it. */
-export function lockPages(mapping: Mapping): boolean {
-  return libc().mlock(mapping.address, mapping.length) === 0;
 }
 
 /** mincore answers one byte per page; ranges beyond this many pages are sampled up to it. */

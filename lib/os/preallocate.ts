@@ -1,7 +1,6 @@
 import { errno, errnoText, libc } from "./libc.ts";
 
 const EINTR = 4;
-const SYNC_FILE_RANGE_WRITE = 2;
 
 /**
  * Allocates the blocks of [offset, offset + length) and extends the file to that end. Returns 0 or an errno; a failed call may
@@ -37,9 +36,4 @@ export class AllocationError extends Error {
     this.name = "AllocationError";
     this.errno = code;
   }
-}
-
-/** Starts writeback of the range without waiting for it: spreads the work of a later fdatasync. */
-export function startWriteback(fd: number, start: number, end: number): void {
-  libc().sync_file_range(fd, start, end - start, SYNC_FILE_RANGE_WRITE);
 }

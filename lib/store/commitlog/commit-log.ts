@@ -158,8 +158,8 @@ export class CommitLog {
   /** End of what is in the files. */
   get committedWhere(): number {
     if (this.transient === undefined) return this.maxOffset;
-    const oldest = this.files.files.find((file) => file.wrotePosition < file.fileSize) ?? this.current;
-    return oldest === undefined ? 0 : oldest.fileFromOffset + oldest.wrotePosition;
+    const oldest = this.transient.oldestFile;
+    return oldest === undefined ? this.maxOffset : oldest.fileFromOffset + oldest.wrotePosition;
   }
 
   /** End of what consumers may see: with SYNC_FLUSH only what is on the disk, unless readUnCommitted [CommitLog#getConfirmOffset]. */
@@ -179,9 +179,13 @@ export class CommitLog {
     this.use(current);
   }
 
-  /** Opens the first file of an empty store and starts the helper. Throws AllocationError when the disk has no room. */
+  /**
+   * Opens the first file of an empty store (a slave's begins where its master says) and starts the helper. Throws when the disk
+   * has no room for a first file.
+   */
   start(): void {
     this.allocator.start();
+    if (this.current === undefined && this.config.brokerRole === "SLAVE") return;
     if (this.current === undefined) this.use(this.createNext());
     else if (!this.reserveBlocks()) this.logger?.error(`the store takes no writes: ${this.result.reason}`);
     if (!this.blocksUnknown) this.touch();
@@ -488,8 +492,17 @@ export class CommitLog {
     return range === undefined ? -1 : recordStoreTimestamp(range.buffer, range.start);
   }
 
+  /** Brings everything that is in the files to the disk. Rejects with the system's error. */
+  async flushFiles(): Promise<void> {
+    const first = Math.floor((this.flushedWhere - this.files.minOffset) / this.files.fileSize);
+    for (const file of this.files.files.slice(Math.max(0, first))) {
+      if (file.flushedPosition < file.wrotePosition) await file.flush();
+    }
+    await this.syncNames();
+  }
+
   /** Makes the names of new files durable. */
-  async syncNames(): Promise<void> {
+  private async syncNames(): Promise<void> {
     if (!this.namesDirty) return;
     this.namesDirty = false;
     for (const directory of this.files.directories) await syncDirectory(directory);

@@ -1,3 +1,4 @@
+import { now } from "../../base/clock.ts";
 import { errorText } from "../../base/errors.ts";
 import type { Logger } from "../../base/log.ts";
 import type { StoreConfig } from "../store-config.ts";
@@ -39,6 +40,7 @@ export class FlushService {
 
   private flushing: Promise<void> | undefined;
   private roundScheduled = false;
+  private wokenMeanwhile = false;
   private timeoutTimer: ReturnType<typeof setTimeout> | undefined;
   private flushTimer: ReturnType<typeof setTimeout> | undefined;
   private commitTimer: ReturnType<typeof setTimeout> | undefined;
@@ -72,7 +74,7 @@ export class FlushService {
       return;
     }
     this.ends.push(physicalEnd);
-    this.deadlines.push(Date.now() + this.config.syncFlushTimeout);
+    this.deadlines.push(now() + this.config.syncFlushTimeout);
     this.dones.push(done);
     this.armTimeout();
     this.wake();
@@ -86,6 +88,8 @@ export class FlushService {
 
   /** Has a flush begin when this turn's work is done: all messages of the turn share it. */
   wake(): void {
+    // What was appended while a flush runs may lie behind its target: another one follows, also where nobody waits for it.
+    if (this.flushing !== undefined) this.wokenMeanwhile = true;
     if (this.roundScheduled || this.flushing !== undefined || this.failure !== undefined) return;
     this.roundScheduled = true;
     setImmediate(() => {
@@ -102,7 +106,9 @@ export class FlushService {
       this.flushing = undefined;
     });
     await this.flushing;
-    if (this.waiting > 0) this.wake();
+    if (this.waiting === 0 && !this.wokenMeanwhile) return;
+    this.wokenMeanwhile = false;
+    this.wake();
   }
 
   private async flushOnce(): Promise<void> {
@@ -111,10 +117,7 @@ export class FlushService {
     // With the transient store the newest record may not be in a file yet: its time is then not claimed.
     const stamp = target === log.maxOffset ? log.lastStoreTimestamp : 0;
     try {
-      if (target > log.flushedWhere) {
-        for (const file of log.files.files.slice()) if (file.flushedPosition < file.wrotePosition) await file.flush();
-        await log.syncNames();
-      }
+      if (target > log.flushedWhere) await log.flushFiles();
     } catch (error) {
       this.fail(error);
       throw this.failure;

@@ -40,6 +40,11 @@ export class TransientStore {
     return entry;
   }
 
+  /** The first file that lacks something, or the one that takes appends; what is behind it in the log is not readable yet. */
+  get oldestFile(): MappedFile | undefined {
+    return this.buffers[0]?.file;
+  }
+
   /** Bytes appended and not yet in a file. */
   get behindBytes(): number {
     let bytes = 0;

@@ -117,12 +117,6 @@ export class MappedFileQueue {
     return file;
   }
 
-  /** The last file if it has room, else a new one. */
-  writable(startOffset = 0): MappedFile {
-    const last = this.last;
-    return last === undefined || last.isFull ? this.createNext(startOffset) : last;
-  }
-
   /** Removes files that start at or beyond `offset` and sets the positions of the one that holds it [truncateDirtyFiles]. */
   truncate(offset: number): void {
     while (this.files.length > 0) {

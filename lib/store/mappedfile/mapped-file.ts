@@ -1,5 +1,5 @@
 import { closeSync, constants, fdatasync, fstatSync, fsyncSync, openSync, unlinkSync } from "node:fs";
-import { basename, dirname } from "node:path";
+import { basename } from "node:path";
 import { assert } from "../../base/assert.ts";
 import { adviseRandom, isResident, type Mapping, mapFile, unmap, willNeed } from "../../os/mmap.ts";
 import { AllocationError, preallocate } from "../../os/preallocate.ts";
@@ -220,9 +220,4 @@ export function syncDirectory(path: string): void {
   } finally {
     closeSync(fd);
   }
-}
-
-/** `syncDirectory` of the directory that holds `path`. */
-export function syncParent(path: string): void {
-  syncDirectory(dirname(path));
 }
