@@ -1,0 +1,96 @@
+import { describe, expect, test } from "bun:test";
+import { createBroker } from "../../lib/broker/broker.ts";
+import { defaultBrokerConfig } from "../../lib/config/broker-config.ts";
+import { BrokerFixture } from "./support/broker-fixture.ts";
+import { MemoryLogger } from "./support/memory-logger.ts";
+
+describe("start", () => {
+  test("a busy port is named; the store is free again afterwards", async () => {
+    const first = await BrokerFixture.start();
+    const second = await BrokerFixture.start();
+    try {
+      await second.broker.stop();
+      const config = defaultBrokerConfig({
+        ...second.broker.context.config,
+        listenPort: first.broker.listenPort,
+      });
+      const clash = createBroker(config, { logger: new MemoryLogger() });
+      await expect(clash.start()).rejects.toThrow(`${first.broker.listenPort}`);
+      await second.restart();
+      expect(second.broker.listenPort).toBeGreaterThan(0);
+    } finally {
+      await first.close();
+      await second.close();
+    }
+  });
+
+  test("a store in use is refused, the one that uses it goes on", async () => {
+    const first = await BrokerFixture.start();
+    try {
+      const config = defaultBrokerConfig({ ...first.broker.context.config, listenPort: 0 });
+      const second = createBroker(config, { logger: new MemoryLogger() });
+      await expect(second.start()).rejects.toThrow(/lock|in use/i);
+      expect(first.broker.context.stopping).toBe(false);
+      await first.restart();
+    } finally {
+      await first.close();
+    }
+  });
+
+  test("a fast port that is taken is a notice, not an error", async () => {
+    const taken = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+    const fixture = await BrokerFixture.start({ listenPort: taken.port + 2 });
+    try {
+      expect(fixture.broker.fastListenPort).toBe(0);
+      const [line] = fixture.logger.find("warn", "fast port off");
+      expect(line?.message).toContain(`${taken.port}`);
+    } finally {
+      await fixture.close();
+      taken.stop(true);
+    }
+  });
+
+  test("says what clients and slaves are told; host and port may differ from what is listened on", async () => {
+    const fixture = await BrokerFixture.start({
+      brokerIP1: "localhost",
+      mqAdvertisedPort: 20_911,
+      mqAdvertisedHaPort: 20_912,
+    });
+    try {
+      expect(fixture.broker.brokerAddress).toBe("localhost:20911");
+      expect(fixture.broker.context.haServerAddress).toBe("localhost:20912");
+      const [line] = fixture.logger.find("info", "clients will be told: localhost:20911");
+      expect(line?.fields?.slaves).toBe("localhost:20912");
+      expect(fixture.broker.context.storeHost.readInt32BE(fixture.broker.context.storeHost.length - 4)).toBe(20_911);
+    } finally {
+      await fixture.close();
+    }
+  });
+
+  test("warns when clients elsewhere cannot reach the address that a remote name server is told", async () => {
+    const fixture = await BrokerFixture.start({ namesrvAddr: "192.0.2.1:9876" });
+    try {
+      expect(fixture.logger.find("warn", "clients on other machines cannot reach")).toHaveLength(1);
+    } finally {
+      await fixture.close();
+    }
+  });
+
+  test("an error that must not happen stops the broker in order and is told", async () => {
+    const fatal: unknown[] = [];
+    const fixture = await BrokerFixture.start();
+    await fixture.broker.stop();
+    const broker = createBroker(defaultBrokerConfig({ ...fixture.broker.context.config, listenPort: 0 }), {
+      logger: fixture.logger,
+      onFatal: (error) => fatal.push(error),
+    });
+    await broker.start();
+    const error = new Error("broken invariant");
+    broker.context.fatal(error);
+    broker.context.fatal(error);
+    await broker.stop();
+    expect(fatal).toEqual([error]);
+    expect(fixture.logger.find("error", "something happened that must not")).toHaveLength(1);
+    await fixture.close();
+  });
+});
