@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { decodeRecord } from "../../lib/message/record.ts";
+import { checkStore } from "../../lib/store/check.ts";
 import { createMessageStore } from "../../lib/store/message-store.ts";
 import { LogLines, openStore, smallConfig, TempDir } from "./store-fixture.ts";
 
@@ -50,6 +51,7 @@ for (const flushDiskType of ["SYNC_FLUSH", "ASYNC_FLUSH"] as const) {
     const found = await store.queryMessage("T", `k${[...acknowledged][500]}`, 10, 0, Number.MAX_SAFE_INTEGER);
     expect(found.records.length).toBeGreaterThanOrEqual(1);
     await store.shutdown();
+    expect(checkStore(smallConfig(dir.path)).problems).toEqual([]);
   }, 60_000);
 }
 
