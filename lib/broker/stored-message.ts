@@ -3,7 +3,7 @@ import { MessageInner } from "../message/message-inner.ts";
 import { PropertyName, propertiesToBytes, propertiesToMap } from "../message/properties.ts";
 import { RecordView } from "../message/record.ts";
 import { BORNHOST_V6_FLAG, STOREHOST_V6_FLAG } from "../message/sys-flag.ts";
-import type { StoredRecord } from "../store/types.ts";
+import type { AppendResult, MessageStore, PutMessageStatus, StoredRecord } from "../store/types.ts";
 
 /** A record read back from the log, for services that write a changed copy of it [MessageExt]. */
 export interface StoredMessage {
@@ -97,4 +97,21 @@ export function changeProperties(inner: MessageInner, change: Record<string, str
   }
   inner.propertiesSuffix = NO_SUFFIX;
   setProperties(inner, propertiesToBytes(properties));
+}
+
+const nobodyWaits = (): void => {};
+
+/** Appends for the broker's own purposes: nobody waits for the flush, but with SYNC_FLUSH one is begun. The result is the store's reused one. */
+export function appendUnwaited(
+  store: Pick<MessageStore, "append" | "awaitDurable">,
+  message: MessageInner,
+): AppendResult {
+  const result = store.append(message);
+  if (result.status === "PUT_OK") store.awaitDurable(result.physicalEnd, false, nobodyWaits);
+  return result;
+}
+
+/** What became of an append when flush and slave have confirmed it as configured: an answer may promise no more than that. */
+export function durable(store: Pick<MessageStore, "awaitDurable">, physicalEnd: number): Promise<PutMessageStatus> {
+  return new Promise((resolve) => store.awaitDurable(physicalEnd, true, resolve));
 }

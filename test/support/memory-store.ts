@@ -65,6 +65,10 @@ export class MemoryStore {
     return result;
   }
 
+  awaitDurable(_physicalEnd: number, _wait: boolean, done: (status: PutMessageStatus) => void): void {
+    done("PUT_OK");
+  }
+
   queue(topic: string, queueId: number): { min: number; entries: Entry[] } {
     const key = `${topic}:${queueId}`;
     let queue = this.queues.get(key);

@@ -6,7 +6,7 @@ import { ResponseError } from "../../remoting/response-error.ts";
 import type { Connection, ProcessorEntry, RemotingCommand, RemotingResponse } from "../../remoting/types.ts";
 import type { PutMessageStatus } from "../../store/types.ts";
 import type { BrokerContext } from "../broker-context.ts";
-import { copyOf, decodeStoredMessage, type StoredMessage } from "../stored-message.ts";
+import { copyOf, decodeStoredMessage, durable, type StoredMessage } from "../stored-message.ts";
 import { topicNameFault } from "../topic/topic-validator.ts";
 import { TRANS_HALF_TOPIC } from "../types.ts";
 
@@ -16,6 +16,10 @@ const PUT_FAILURES: Partial<Record<PutMessageStatus, number>> = {
   PROPERTIES_SIZE_EXCEEDED: ResponseCode.MESSAGE_ILLEGAL,
   SERVICE_NOT_AVAILABLE: ResponseCode.SERVICE_NOT_AVAILABLE,
 };
+
+/** A half message that was acknowledged can be read after commitIntervalCommitLog (200 ms) at the latest. */
+const READ_ATTEMPTS = 20;
+const READ_PAUSE_MS = 25;
 
 interface EndTransactionHeader {
   producerGroup: string;
@@ -64,8 +68,7 @@ export function endTransactionProcessors(context: BrokerContext): [number, Proce
   }
 
   async function end(header: EndTransactionHeader, commit: boolean): Promise<void> {
-    const record = await store.readRecord(header.commitLogOffset);
-    const half = record === undefined ? undefined : decodeStoredMessage(record);
+    const half = await readHalf(header.commitLogOffset);
     if (half === undefined)
       throw refusal(
         `Find prepared transaction message failed: no record at commit-log offset ${header.commitLogOffset}, the log holds ${store.minPhyOffset} to ${store.maxPhyOffset}`,
@@ -75,9 +78,22 @@ export function endTransactionProcessors(context: BrokerContext): [number, Proce
     // From the read on without an await: an answer that came twice cannot pass here twice.
     const outcome = commit ? "commit" : "rollback";
     if (transactions.endOf(half.queueId, half.queueOffset) === outcome) return;
-    if (commit) putCommitted(half, header.commitLogOffset);
+    const physicalEnd = commit ? putCommitted(half, header.commitLogOffset) : 0;
     if (!transactions.settle(half.queueId, half.queueOffset, outcome))
       throw refusal("op records cannot be written: the store refuses them");
+    // Neither a time-out of the flush nor an absent slave undoes the commit [EndTransactionProcessor#sendFinalMessage].
+    if (commit) await durable(store, physicalEnd);
+  }
+
+  /** The message at the offset. One that is appended and not yet written through the transient store is waited for a little. */
+  async function readHalf(offset: number): Promise<StoredMessage | undefined> {
+    for (let attempt = 1; ; attempt++) {
+      const record = await store.readRecord(offset);
+      if (record !== undefined) return decodeStoredMessage(record);
+      if (offset < 0 || offset >= store.maxPhyOffset || offset < store.flushedWhere || attempt >= READ_ATTEMPTS)
+        return undefined;
+      await new Promise((resolve) => setTimeout(resolve, READ_PAUSE_MS));
+    }
   }
 
   /** A producer that set its own first check time may answer unasked only within it. */
@@ -111,7 +127,8 @@ export function endTransactionProcessors(context: BrokerContext): [number, Proce
       );
   }
 
-  function putCommitted(half: StoredMessage, commitLogOffset: number): void {
+  /** Returns where the copy ends in the commit log. */
+  function putCommitted(half: StoredMessage, commitLogOffset: number): number {
     // The copy keeps them, and TRAN_MSG, as RocketMQ's own does.
     const { [PropertyName.REAL_TOPIC]: topic = "", [PropertyName.REAL_QID]: queue = "" } = half.properties;
     const fault = topicNameFault(topic);
@@ -133,6 +150,7 @@ export function endTransactionProcessors(context: BrokerContext): [number, Proce
       );
     stats.incTopicPutNums(message.topic, 1, result.physicalEnd - result.physicalOffset, message.queueId);
     stats.incBrokerPutNums(message.topic, 1);
+    return result.physicalEnd;
   }
 
   return [[RequestCode.END_TRANSACTION, { processor: endTransaction }]];

@@ -12,7 +12,7 @@ import {
 import { ResponseError } from "../../remoting/response-error.ts";
 import type { Connection, ProcessorEntry, RemotingCommand, RemotingResponse } from "../../remoting/types.ts";
 import type { BrokerContext } from "../broker-context.ts";
-import { copyOf, decodeStoredMessage, type StoredMessage } from "../stored-message.ts";
+import { copyOf, decodeStoredMessage, durable, type StoredMessage } from "../stored-message.ts";
 import { groupNameFault } from "../topic/topic-validator.ts";
 import {
   DLQ_GROUP_TOPIC_PREFIX,
@@ -61,7 +61,7 @@ export function sendMessageBackProcessors(context: BrokerContext): [number, Proc
     const topic = dead ? writableTopic(DLQ_GROUP_TOPIC_PREFIX + group, DLQ_NUMS_PER_GROUP, 0) : retryTopic;
     const level = dead ? 0 : delayLevel === 0 ? FIRST_RETRY_LEVEL + message.reconsumeTimes : delayLevel;
     const queueNums = dead ? DLQ_NUMS_PER_GROUP : groupConfig.retryQueueNums;
-    put(message, topic.topicName, Math.floor(Math.random() * queueNums), level);
+    await put(message, topic.topicName, Math.floor(Math.random() * queueNums), level);
 
     const originTopic = message.properties[PropertyName.RETRY_TOPIC] ?? message.topic;
     stats.incSendBack(group, originTopic);
@@ -109,7 +109,7 @@ export function sendMessageBackProcessors(context: BrokerContext): [number, Proc
     );
   }
 
-  function put(message: StoredMessage, topic: string, queueId: number, level: number): void {
+  async function put(message: StoredMessage, topic: string, queueId: number, level: number): Promise<void> {
     const properties: Record<string, string> = {
       ...message.properties,
       [PropertyName.RETRY_TOPIC]: message.properties[PropertyName.RETRY_TOPIC] ?? message.topic,
@@ -128,6 +128,8 @@ export function sendMessageBackProcessors(context: BrokerContext): [number, Proc
     }
     stats.incTopicPutNums(inner.topic, 1, result.physicalEnd - result.physicalOffset, inner.queueId);
     stats.incBrokerPutNums(inner.topic, 1);
+    const status = await durable(store, result.physicalEnd);
+    if (status !== "PUT_OK") throw new ResponseError(ResponseCode.SYSTEM_ERROR, status);
   }
 
   return [[RequestCode.CONSUMER_SEND_MSG_BACK, { processor: consumerSendMsgBack }]];

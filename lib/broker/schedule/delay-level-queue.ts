@@ -3,7 +3,7 @@ import type { Logger } from "../../base/log.ts";
 import { PropertyName } from "../../message/properties.ts";
 import type { MessageStore } from "../../store/types.ts";
 import type { BrokerStats } from "../stats/broker-stats.ts";
-import { copyOf, decodeStoredMessage, type StoredMessage } from "../stored-message.ts";
+import { appendUnwaited, copyOf, decodeStoredMessage, type StoredMessage } from "../stored-message.ts";
 import { topicNameFault } from "../topic/topic-validator.ts";
 import { SCHEDULE_TOPIC, TRANS_HALF_TOPIC } from "../types.ts";
 import type { DelayOffsetManager } from "./delay-offset-manager.ts";
@@ -213,7 +213,7 @@ export class DelayLevelQueue {
     const fault = topicNameFault(topic) ?? (queueId < 0 ? `REAL_QID is "${queue}", wanted a queue id` : undefined);
     if (fault !== undefined || topic === TRANS_HALF_TOPIC || topic === SCHEDULE_TOPIC)
       return this.#skip(message.physicalOffset, fault ?? `its topic is ${topic}`);
-    const result = store.append(copyOf(message, message.properties, { topic, queueId }));
+    const result = appendUnwaited(store, copyOf(message, message.properties, { topic, queueId }));
     if (result.status === "MESSAGE_ILLEGAL" || result.status === "PROPERTIES_SIZE_EXCEEDED")
       return this.#skip(message.physicalOffset, `${result.status} ${result.reason}`);
     if (result.status !== "PUT_OK") return `${result.status} ${result.reason}`;

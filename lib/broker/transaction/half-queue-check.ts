@@ -3,7 +3,7 @@ import { PropertyName } from "../../message/properties.ts";
 import type { Connection } from "../../remoting/types.ts";
 import type { BrokerContext } from "../broker-context.ts";
 import { TRANSACTION_GROUP } from "../client/subscription-group-manager.ts";
-import { copyOf, decodeStoredMessage, type StoredMessage } from "../stored-message.ts";
+import { appendUnwaited, copyOf, decodeStoredMessage, durable, type StoredMessage } from "../stored-message.ts";
 import { PERM_READ, PERM_WRITE, TRANS_CHECK_MAX_TIME_TOPIC, TRANS_HALF_TOPIC, TRANS_OP_HALF_TOPIC } from "../types.ts";
 import { checkRequest } from "./check-request.ts";
 import { OFFSET_SEPARATOR, type OpBatch, REMOVE_TAG } from "./op-batch.ts";
@@ -16,6 +16,8 @@ const DONE_AHEAD_MAX = 500_000;
 const MOVE_AFTER_MS = 3_600_000;
 /** A producer that has not taken as many bytes is asked in a later round. */
 const PRODUCER_PENDING_MAX = 8 * 1024 * 1024;
+/** Checks under way before the next are prepared. */
+const ASKING_MAX = 64;
 /** Records handled before sockets get their turn. */
 const SLICE_RECORDS = 64;
 /** Earlier places of one half message that late answers may still name. */
@@ -70,6 +72,8 @@ export class HalfQueueCheck {
   #doneBefore: Set<number> | undefined = new Set();
   /** Op records still needed: own offset and the highest half offset named. */
   #opRecords: { offset: number; halfMax: number }[] = [];
+  /** Checks that leave when their copy is on the disk. */
+  #asking: Promise<void>[] = [];
   #scanOffset = -1;
   #opOffset = -1;
   #records = 0;
@@ -109,7 +113,9 @@ export class HalfQueueCheck {
         if (waiting.storeTimestamp >= startedAt || !this.#waiting.has(offset)) continue;
         await this.#pause();
         await this.#attend(offset, waiting);
+        if (this.#asking.length >= ASKING_MAX) await this.#asked();
       }
+      await this.#asked();
     } catch (error) {
       this.#context.logger.error("a transaction check round ended early", {
         queueId: this.queueId,
@@ -281,9 +287,16 @@ export class HalfQueueCheck {
   async #check(offset: number, waiting: Waiting, producer: Connection): Promise<void> {
     const copy = await this.#replace(offset, waiting, 1);
     if (copy === undefined) return;
-    const { config, storeHost, logger } = this.#context;
+    const { config, storeHost, logger, store } = this.#context;
     logger.debug("check a transaction", { group: waiting.group, offset, copy: copy.queueOffset });
-    producer.invokeOneway(checkRequest(copy, storeHost, config.brokerName));
+    const request = checkRequest(copy, storeHost, config.brokerName);
+    // With SYNC_FLUSH the copy can be read, and so be ended, only when it is flushed.
+    this.#asking.push(durable(store, store.maxPhyOffset).then(() => producer.invokeOneway(request)));
+  }
+
+  async #asked(): Promise<void> {
+    await Promise.all(this.#asking);
+    this.#asking = [];
   }
 
   /** Writes the message again at the end of the queue, with `checks` more to its count, and waits there for the answer. */
@@ -346,7 +359,7 @@ export class HalfQueueCheck {
     queueId: number,
   ): { queueOffset: number; physicalOffset: number; storeTimestamp: number } | undefined {
     const { store, stats } = this.#context;
-    const result = store.append(copyOf(message, properties, { topic, queueId }));
+    const result = appendUnwaited(store, copyOf(message, properties, { topic, queueId }));
     if (result.status === "MESSAGE_ILLEGAL" || result.status === "PROPERTIES_SIZE_EXCEEDED") return undefined;
     if (result.status !== "PUT_OK") throw new HeldUp(`store refuses ${topic}: ${result.status} ${result.reason}`);
     stats.incTopicPutNums(topic, 1, result.physicalEnd - result.physicalOffset);

@@ -4,6 +4,7 @@ import { createUniqId } from "../../message/message-id.ts";
 import { MessageInner } from "../../message/message-inner.ts";
 import { PropertyName, propertiesToBytes } from "../../message/properties.ts";
 import type { MessageStore } from "../../store/types.ts";
+import { appendUnwaited } from "../stored-message.ts";
 import { TRANS_OP_HALF_TOPIC } from "../types.ts";
 
 /** Tag of an op record: the half messages it names are done [TransactionalMessageUtil#REMOVE_TAG]. */
@@ -14,7 +15,7 @@ export const OFFSET_SEPARATOR = ",";
 const PENDING_MAX = 100_000;
 
 export interface OpBatchEnvironment {
-  readonly store: Pick<MessageStore, "append">;
+  readonly store: Pick<MessageStore, "append" | "awaitDurable">;
   readonly storeHost: Buffer;
   readonly logger: Logger;
   readonly config: { transactionOpMsgMaxSize: number; transactionOpBatchInterval: number };
@@ -87,7 +88,7 @@ export class OpBatch {
       [PropertyName.UNIQ_KEY]: createUniqId(),
     };
     setProperties(message, propertiesToBytes(properties));
-    const result = store.append(message);
+    const result = appendUnwaited(store, message);
     const written = result.status === "PUT_OK";
     if (!written && !this.#failing)
       logger.error("op records cannot be written", { status: result.status, reason: result.reason });

@@ -2,7 +2,7 @@ import type { MessageInner } from "../../message/message-inner.ts";
 import { PropertyName } from "../../message/properties.ts";
 import { TRANSACTION_TYPE_MASK } from "../../message/sys-flag.ts";
 import type { BrokerContext } from "../broker-context.ts";
-import { changeProperties, copyOf, propertiesOf, type StoredMessage } from "../stored-message.ts";
+import { appendUnwaited, changeProperties, copyOf, propertiesOf, type StoredMessage } from "../stored-message.ts";
 import { TRANS_HALF_TOPIC } from "../types.ts";
 import { HalfQueueCheck } from "./half-queue-check.ts";
 import { OpBatch } from "./op-batch.ts";
@@ -85,7 +85,8 @@ export class TransactionalMessageService {
   resume(message: StoredMessage): string | undefined {
     if (message.properties[PropertyName.REAL_TOPIC] === undefined) return "it is no half message";
     const properties = { ...message.properties, [PropertyName.TRANSACTION_CHECK_TIMES]: "0" };
-    const result = this.#context.store.append(copyOf(message, properties, { topic: TRANS_HALF_TOPIC, queueId: 0 }));
+    const copy = copyOf(message, properties, { topic: TRANS_HALF_TOPIC, queueId: 0 });
+    const result = appendUnwaited(this.#context.store, copy);
     return result.status === "PUT_OK" ? undefined : `${result.status} ${result.reason}`;
   }
 
