@@ -76,6 +76,8 @@ export class ClientInstance {
   readonly #timers = new Set<Timer>();
   /** Brokers whose last heartbeat failed: said once when it starts and once when it ends. */
   readonly #silentBrokers = new Set<string>();
+  /** Addresses a connection was opened to; as many as the routes have brokers. */
+  readonly #opened = new Set<string>();
   #started = false;
   #heartbeat: Promise<void> | undefined;
   #heartbeatAgain = false;
@@ -88,7 +90,10 @@ export class ClientInstance {
     this.options = options;
     this.clientId = options.clientId;
     this.logger = options.logger;
-    this.remoting = createRemotingClient({ processors: clientProcessors(this) });
+    this.remoting = createRemotingClient({
+      processors: clientProcessors(this),
+      onOpen: (_, address) => this.#connected(address),
+    });
     this.api = new BrokerApi(this.remoting, options.mqClientApiTimeout);
     this.nameServers = new NameServers(this.remoting, options.namesrvAddr);
   }
@@ -270,6 +275,7 @@ export class ClientInstance {
       for (const [id, address] of addresses) {
         if (online.get(brokerName)?.has(address)) continue;
         addresses.delete(id);
+        this.#opened.delete(address);
         this.#silentBrokers.delete(address);
         this.remoting.closeAddress(address, "the broker is in no route any more");
         this.logger.info("broker dropped: it is in no route any more", { broker: brokerName, address });
@@ -373,12 +379,18 @@ export class ClientInstance {
   async #heartbeatTo(address: string, body: string): Promise<void> {
     try {
       await this.api.heartbeat(address, body);
-      if (this.#silentBrokers.delete(address)) this.logger.info("heartbeats reach the broker again", { address });
+      if (this.#silentBrokers.delete(address)) this.logger.warn("heartbeats reach the broker again", { address });
     } catch (error) {
       if (this.#silentBrokers.has(address)) return;
       this.#silentBrokers.add(address);
       this.logger.warn(`heartbeat failed: ${errorText(error)}`, { address });
     }
+  }
+
+  /** A broker reached again may have been started anew, and knows nobody. */
+  #connected(address: string): void {
+    if (!this.#opened.has(address)) this.#opened.add(address);
+    else if (!this.nameServers.addresses.includes(address)) void this.sendHeartbeatToAllBrokers();
   }
 
   async #unregister(groups: { producerGroup?: string; consumerGroup?: string }): Promise<void> {

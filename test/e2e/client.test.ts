@@ -11,7 +11,7 @@ import { Producer } from "../../lib/client/producer/producer.ts";
 import { TransactionProducer } from "../../lib/client/producer/transaction-producer.ts";
 import { createRemotingClient } from "../../lib/remoting/client.ts";
 import { RequestCode } from "../../lib/remoting/codes.ts";
-import { type Cluster, startCluster, startOwnCluster } from "../support/cluster.ts";
+import { type Cluster, type OwnCluster, startCluster, startOwnCluster } from "../support/cluster.ts";
 import { quietLogger } from "../support/quiet-logger.ts";
 import { until } from "../support/until.ts";
 
@@ -631,7 +631,7 @@ describe("transactions", () => {
 });
 
 describe("a broker with other settings", () => {
-  let other: Cluster;
+  let other: OwnCluster;
   let otherAdmin: AdminClient;
 
   beforeAll(async () => {
@@ -675,6 +675,23 @@ describe("a broker with other settings", () => {
     },
     TIMEOUT_MS,
   );
+
+  test("a broker that was started anew is used again at once, by producers and consumers", async () => {
+    const topic = unique("topic");
+    const sender = new Producer({ group: unique("pg"), namesrvAddr: other.namesrvAddr, logger });
+    sender.start();
+    await sender.send({ topic, body: Buffer.from("before") });
+    const got = collector();
+    const consumer = await startConsumer(topic, got.listener, { namesrvAddr: other.namesrvAddr });
+    await until(() => got.seen.length === 1);
+    await other.restartBroker();
+    await sender.send({ topic, body: Buffer.from("after") });
+    // Far below the 30 s of the next heartbeat, which would be the broker's first news of this member.
+    await until(() => got.seen.length >= 2);
+    expect(got.bodies()).toEqual(["before", "after"]);
+    await consumer.shutdown();
+    await sender.shutdown();
+  }, 20_000);
 
   test(
     "a transaction of unknown state is asked about, and appears when it says commit",

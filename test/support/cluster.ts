@@ -12,6 +12,12 @@ export interface Cluster {
   stop(): Promise<void>;
 }
 
+/** Servers of our own, whose broker can be started anew. */
+export interface OwnCluster extends Cluster {
+  /** Stops the broker in order and starts it again on the same port and store. */
+  restartBroker(): Promise<void>;
+}
+
 /** What listens at MQ_TEST_NAMESRV, which is used and left alone; without that variable servers of our own. */
 export async function startCluster(): Promise<Cluster> {
   const given = process.env.MQ_TEST_NAMESRV;
@@ -20,7 +26,7 @@ export async function startCluster(): Promise<Cluster> {
 }
 
 /** A name server and a broker of ours in this process on free ports. */
-export async function startOwnCluster(overrides: Partial<BrokerConfig> = {}): Promise<Cluster> {
+export async function startOwnCluster(overrides: Partial<BrokerConfig> = {}): Promise<OwnCluster> {
   const directory = mkdtempSync(join(tmpdir(), "mq-cluster-"));
   const logger = quietLogger();
   const namesrv = createNamesrv(
@@ -29,24 +35,33 @@ export async function startOwnCluster(overrides: Partial<BrokerConfig> = {}): Pr
   );
   await namesrv.start();
   const namesrvAddr = `127.0.0.1:${namesrv.port}`;
-  const broker = createBroker(
-    defaultBrokerConfig({
-      listenPort: 0,
-      bindAddress: "127.0.0.1",
-      brokerIP1: "127.0.0.1",
-      brokerIP2: "127.0.0.1",
-      namesrvAddr,
-      storePathRootDir: join(directory, "store"),
-      storePathCommitLog: join(directory, "store", "commitlog"),
-      mappedFileSizeCommitLog: 16 * 1024 * 1024,
-      ...overrides,
-    }),
-    { logger },
-  );
-  await broker.start();
-  await broker.registered;
+  const start = async (listenPort: number) => {
+    const broker = createBroker(
+      defaultBrokerConfig({
+        listenPort,
+        bindAddress: "127.0.0.1",
+        brokerIP1: "127.0.0.1",
+        brokerIP2: "127.0.0.1",
+        namesrvAddr,
+        storePathRootDir: join(directory, "store"),
+        storePathCommitLog: join(directory, "store", "commitlog"),
+        mappedFileSizeCommitLog: 16 * 1024 * 1024,
+        ...overrides,
+      }),
+      { logger },
+    );
+    await broker.start();
+    await broker.registered;
+    return broker;
+  };
+  let broker = await start(0);
   return {
     namesrvAddr,
+    restartBroker: async () => {
+      const { listenPort } = broker;
+      await broker.stop();
+      broker = await start(listenPort);
+    },
     stop: async () => {
       await broker.stop();
       await namesrv.stop();

@@ -17,6 +17,12 @@ const BROKER_SUSPEND_MAX_MS = 15_000;
 const CONSUMER_TIMEOUT_WHEN_SUSPEND_MS = 30_000;
 const MIB = 1024 * 1024;
 
+/** Answers of a broker that does not know this member or its subscription. */
+const UNKNOWN_HERE: ReadonlySet<number> = new Set([
+  ResponseCode.SUBSCRIPTION_NOT_EXIST,
+  ResponseCode.SUBSCRIPTION_NOT_LATEST,
+]);
+
 /** Ends a queue's loop. */
 const END = -1;
 
@@ -82,14 +88,18 @@ export class PullLoop {
       }
       const delayMs = await this.#pull(processQueue);
       if (this.#failing.delete(processQueue)) {
-        this.#context.logger.info(`pulls of ${messageQueueText(processQueue.queue)} succeed again`, {
+        this.#context.logger.warn(`pulls of ${messageQueueText(processQueue.queue)} succeed again`, {
           group: this.#context.group,
         });
       }
       return delayMs;
     } catch (error) {
       if (processQueue.dropped || this.#context.stopped) return END;
-      if (error instanceof BrokerError && error.code === ResponseCode.FLOW_CONTROL) return BROKER_FLOW_CONTROL_DELAY_MS;
+      if (error instanceof BrokerError) {
+        if (error.code === ResponseCode.FLOW_CONTROL) return BROKER_FLOW_CONTROL_DELAY_MS;
+        // The broker was started anew or has dropped us: told now, it knows us at the next pull.
+        if (UNKNOWN_HERE.has(error.code)) void this.#context.instance.sendHeartbeatToAllBrokers();
+      }
       this.#sayFailure(processQueue, error);
       return EXCEPTION_DELAY_MS;
     }
