@@ -9,7 +9,6 @@ import { adminGroupProcessors } from "./processor/admin-group.ts";
 import { adminOffsetProcessors } from "./processor/admin-offset.ts";
 import { adminRuntimeProcessors } from "./processor/admin-runtime.ts";
 import { adminTopicProcessors } from "./processor/admin-topic.ts";
-import { brokerConfigProcessors } from "./processor/broker-config.ts";
 import { clientManageProcessors } from "./processor/client-manage.ts";
 import { consumerManageProcessors } from "./processor/consumer-manage.ts";
 import { endTransactionProcessors } from "./processor/end-transaction.ts";
@@ -41,7 +40,6 @@ export function brokerProcessors(context: BrokerContext, pulls: PullMessageProce
     adminConnectionProcessors(context),
     adminClientRelayProcessors(context),
     adminRuntimeProcessors(context),
-    brokerConfigProcessors(context),
     adminConfigProcessors(context),
     messageRequestModeProcessors(),
   ];
