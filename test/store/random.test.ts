@@ -69,7 +69,8 @@ function tear(root: string, store: { offset: number; end: number; fileSize: numb
   const base = store.offset - (store.offset % store.fileSize);
   const path = join(root, "commitlog", String(base).padStart(20, "0"));
   const bytes = readFileSync(path);
-  bytes.fill(0, store.offset - base + random.below(store.end - store.offset), store.end - base);
+  // The last two bytes are the length of no properties: zero anyway.
+  bytes.fill(0, store.offset - base + random.below(store.end - store.offset - 2), store.end - base);
   writeFileSync(path, bytes);
 }
 
