@@ -64,7 +64,7 @@ interface NameServer {
 export class BrokerOutApi {
   private readonly client: RemotingClient;
   private readonly servers = new Map<string, NameServer>();
-  private timer: ReturnType<typeof setInterval> | undefined;
+  private timer: ReturnType<typeof setTimeout> | undefined;
   private changed = new Map<string, TopicConfig>();
   private flushScheduled = false;
   private publishing: Promise<unknown> = Promise.resolve();
@@ -86,10 +86,12 @@ export class BrokerOutApi {
     });
   }
 
+  /** Registers now and again after each period, which may change meanwhile. */
   start(): void {
-    const period = Math.min(PERIOD_MAX_MS, Math.max(PERIOD_MIN_MS, this.source.periodMs()));
-    this.timer = setInterval(() => this.registerAll(), period);
+    if (this.stopped) return;
     this.registerAll();
+    const period = Math.min(PERIOD_MAX_MS, Math.max(PERIOD_MIN_MS, this.source.periodMs()));
+    this.timer = setTimeout(() => this.start(), period);
   }
 
   /** Registers the whole table with every name server. */
@@ -137,7 +139,7 @@ export class BrokerOutApi {
   /** Unregisters everywhere and closes the connections. */
   async shutdown(): Promise<void> {
     this.stopped = true;
-    clearInterval(this.timer);
+    clearTimeout(this.timer);
     const { brokerName, brokerAddr, clusterName, brokerId } = this.source.identity();
     const ext = { brokerName, brokerAddr, clusterName, brokerId };
     const farewells = [...this.servers.values()].map(async (server) => {
