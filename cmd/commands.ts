@@ -65,4 +65,12 @@ export const COMMANDS: Readonly<Record<string, CommandRow>> = {
     },
     load: async () => general((await import("./topic.ts")).topicCommand),
   },
+  config: {
+    summary: "Explain keys of RocketMQ's properties files",
+    examples: {
+      "": ["mq config explain flushDiskType"],
+      explain: ["mq config explain flushDiskType", "mq config explain brokerIP1 -c broker-a.properties"],
+    },
+    load: async () => general((await import("./config.ts")).configCommand),
+  },
 };

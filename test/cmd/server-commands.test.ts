@@ -176,6 +176,21 @@ describe("configuration", () => {
   });
 });
 
+describe("mq config explain", () => {
+  test("a key's meaning, limits, value and where it comes from", async () => {
+    const file = join(import.meta.dir, "../../conf/broker.properties");
+    const { stdout, exitCode } = await runMq(["config", "explain", "fileReservedTime", "-c", file, "--json"]);
+    expect(exitCode).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ value: "72", source: expect.stringMatching(/broker.properties:\d+$/) });
+    expect((await runMq(["config", "explain", "sendMessageThreadPoolNums"])).stdout).toContain(
+      "of use to the JVM only",
+    );
+    expect((await runMq(["config", "explain", "storePathIndex"])).stdout).toContain("RocketMQ does not read it");
+    const wrong = await runMq(["config", "explain", "brokerIp1"]);
+    expect(wrong).toMatchObject({ exitCode: 64, stderr: "mq: unknown key brokerIp1; did you mean brokerIP1?\n" });
+  });
+});
+
 describe("servers", () => {
   test(
     "start, register, take a message, stop in good order",
