@@ -2,6 +2,7 @@ import { defineCommand } from "citty";
 import * as v from "valibot";
 import { ExitCode, UsageError } from "../lib/base/errors.ts";
 import { createLogger } from "../lib/base/log.ts";
+import { processInstanceName } from "../lib/client/client-options.ts";
 import { ALLOCATE_STRATEGY_NAMES, allocateStrategy } from "../lib/client/consumer/allocate.ts";
 import type { Consumer, ShutdownReport } from "../lib/client/consumer/consumer.ts";
 import type { ConsumerOptions } from "../lib/client/consumer/consumer-context.ts";
@@ -25,6 +26,8 @@ import { CONSUME_FORMATS, formatMessage } from "./consume-format.ts";
 import { say, write } from "./out.ts";
 
 const POLL_MS = 1_000;
+/** Who reads without a --group. */
+const LOOKERS_GROUP = "mq-consume";
 
 const flagsSchema = v.object({
   topic: topicName,
@@ -58,7 +61,7 @@ export const consumeCommand = defineCommand({
     group: {
       type: "string",
       alias: ["g"],
-      description: "Consumer group; without one: a group of this process, nothing committed",
+      description: "Consumer group; without one: a look at everything, nothing committed",
       valueHint: "group",
     },
     namesrv: namesrvArg,
@@ -132,7 +135,7 @@ async function consume(flags: Flags): Promise<Outcome> {
   const timeout = flags.timeout === undefined ? undefined : setTimeout(() => printer.end("timeout"), flags.timeout);
   try {
     await consumer.start();
-    if (!flags.quiet) say(startText(flags, consumer));
+    if (!flags.quiet) say(startText(flags));
     printer.watchIdle();
     await work(consumer);
   } finally {
@@ -239,15 +242,26 @@ function consumerCommits(flags: Flags): boolean {
 function consumerOptions(flags: Flags): ConsumerOptions {
   const quiet = createLogger("consume");
   return {
-    group: flags.group ?? `mq-consume-${process.pid}`,
     namesrvAddr: flags.namesrv,
-    messageModel: flags.broadcast ? "BROADCASTING" : "CLUSTERING",
+    ...membership(flags),
     ...consumeFrom(flags.from ?? "last"),
     strictConsumeFrom: true,
     allocateStrategy: allocateStrategy(flags.allocate),
     commitOffsets: consumerCommits(flags),
     firstPullDelayMs: 0,
     logger: { ...quiet, info: quiet.debug },
+  };
+}
+
+/** Without a group every call sees everything, under one group's name for all of them, so that brokers do not collect dead groups. */
+function membership({ group, broadcast }: Flags): ConsumerOptions {
+  if (group !== undefined) return { group, messageModel: broadcast ? "BROADCASTING" : "CLUSTERING" };
+  return {
+    group: LOOKERS_GROUP,
+    instanceName: processInstanceName(),
+    messageModel: "BROADCASTING",
+    // Others of this group may read other topics: what counts is what the pull itself says.
+    postSubscriptionWhenPull: true,
   };
 }
 
@@ -263,10 +277,13 @@ function consumeFrom(from: string): Pick<ConsumerOptions, "consumeFromWhere" | "
   return { consumeFromWhere: "CONSUME_FROM_TIMESTAMP", consumeTimestamp };
 }
 
-function startText(flags: Flags, consumer: Consumer): string {
-  const mode = flags.broadcast ? "broadcasting" : "clustering";
-  const commits = consumerCommits(flags) ? "" : ", nothing is committed";
-  return `reading ${flags.topic} as group ${consumer.group} (${mode}${commits}), Ctrl-C ends`;
+function startText(flags: Flags): string {
+  const who =
+    flags.group === undefined
+      ? "for a look, as no group"
+      : `as group ${flags.group}${flags.broadcast ? ", broadcasting" : ""}`;
+  const commits = consumerCommits(flags) || flags.group === undefined ? "" : ", nothing is committed";
+  return `reading ${flags.topic} ${who}${commits}; Ctrl-C ends`;
 }
 
 function endText(printed: number, report: ShutdownReport, commits: boolean): string {

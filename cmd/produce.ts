@@ -126,6 +126,7 @@ export const produceCommand = defineCommand({
     try {
       const report = await produce(producer, flags, rawArgs);
       printReport(flags, report);
+      if (report.sourceFailure !== undefined) throw report.sourceFailure;
       if (report.failed > 0) process.exitCode = ExitCode.failure;
     } finally {
       await producer.shutdown();

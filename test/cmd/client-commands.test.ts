@@ -88,6 +88,17 @@ describe("mq produce", () => {
     expect(await readAll(copy, 2)).toMatchObject([line, { bodyBase64: "/w==" }]);
   });
 
+  test("a line that cannot be read ends it, after a report of what was sent", async () => {
+    const topic = await newTopic();
+    const { stdout, stderr, exitCode } = await mq(
+      ["produce", "-t", topic, "--jsonl"],
+      '{"body":"a"}\n{"bady":"b"}\n{"body":"c"}',
+    );
+    expect(exitCode).toBe(64);
+    expect(stdout).toContain("sent 1, failed 0");
+    expect(stderr).toContain('line 2 of stdin: want either "body" or "bodyBase64"');
+  });
+
   test("generated bodies, batches and many in flight", async () => {
     const topic = await newTopic(4);
     for (const mode of [["--async"], ["--batch", "10"], ["--oneway"]]) {
@@ -230,6 +241,20 @@ describe("mq consume", () => {
       await mq(["produce", "-t", topic, "--size", "1k", "--count", "200", "--async"]);
       expect(await child.exited).toBe(0);
       expect(await new Response(child.stderr).text()).not.toContain("EPIPE");
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    "without a group several look at once and disturb nobody",
+    async () => {
+      const [one, two] = [await newTopic(), await newTopic()];
+      await mq(["produce", "-t", one, "1"]);
+      await mq(["produce", "-t", two, "2"]);
+      const look = (topic: string) =>
+        mq(["consume", "-t", topic, "--from", "first", "--idle", "700ms", "--format", "body"]);
+      const seen = await Promise.all([look(one), look(two), look(one), look(two)]);
+      expect(seen.map(({ stdout }) => stdout)).toEqual(["1\n", "2\n", "1\n", "2\n"]);
     },
     TIMEOUT_MS,
   );

@@ -34,6 +34,8 @@ export class ProduceReport {
   /** How often by text. */
   readonly failures = new Map<string, number>();
   lastResult: SendResult | undefined;
+  /** Why the source of messages ended early, when it did. */
+  sourceFailure: unknown;
   readonly startedAt = performance.now();
   #endedAt: number | undefined;
 
@@ -93,7 +95,7 @@ export class ProduceRun {
     return this.#stopped;
   }
 
-  /** Resolves when everything is answered. Rejects only when the source of items fails. */
+  /** Resolves when everything is answered, also when the source of items fails: see `sourceFailure`. */
   async run(): Promise<ProduceReport> {
     try {
       let batch: ProduceItem[] = [];
@@ -109,10 +111,11 @@ export class ProduceRun {
         batch = [];
       }
       if (batch.length > 0 && !this.#stopped) await this.#submit(batch);
-    } finally {
-      while (this.#inFlight > 0) await this.#change();
-      this.report.end();
+    } catch (error) {
+      this.report.sourceFailure = error;
     }
+    while (this.#inFlight > 0) await this.#change();
+    this.report.end();
     return this.report;
   }
 
