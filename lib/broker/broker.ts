@@ -244,7 +244,10 @@ class BrokerController implements Broker, BrokerContext {
     const shared = {
       hostname,
       gate: (code: number) => this.gate(code),
-      onClose: (connection: Connection) => this.clients.connectionClosed(connection),
+      // While the broker closes its connections nobody is told of the others that go with them.
+      onClose: (connection: Connection) => {
+        if (!this.stopping) this.clients.connectionClosed(connection);
+      },
       onFatal: (error: unknown) => this.fatal(error),
       idleSeconds: config.serverChannelMaxIdleTimeSeconds,
     };
