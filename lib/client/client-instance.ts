@@ -381,7 +381,7 @@ export class ClientInstance {
       await this.api.heartbeat(address, body);
       if (this.#silentBrokers.delete(address)) this.logger.warn("heartbeats reach the broker again", { address });
     } catch (error) {
-      if (this.#silentBrokers.has(address)) return;
+      if (!this.#started || this.#silentBrokers.has(address)) return;
       this.#silentBrokers.add(address);
       this.logger.warn(`heartbeat failed: ${errorText(error)}`, { address });
     }
