@@ -7,9 +7,8 @@ import { appendUnwaited, copyOf, decodeStoredMessage, type StoredMessage } from 
 import { topicNameFault } from "../topic/topic-validator.ts";
 import { SCHEDULE_TOPIC, TRANS_HALF_TOPIC } from "../types.ts";
 import type { DelayOffsetManager } from "./delay-offset-manager.ts";
+import type { TurnShare } from "./turn-share.ts";
 
-/** Messages delivered before sockets get their turn. */
-const SLICE_MESSAGES = 64;
 /** Wait after a failed put or read; doubled up to the second one while it goes on failing. */
 const RETRY_MS_MIN = 100;
 const RETRY_MS_MAX = 10_000;
@@ -26,6 +25,8 @@ export interface DelayLevelEnvironment {
   readonly stats: BrokerStats;
   readonly offsets: DelayOffsetManager;
   readonly logger: Logger;
+  /** Shared by all levels. */
+  readonly share: TurnShare;
 }
 
 /**
@@ -126,8 +127,12 @@ export class DelayLevelQueue {
   /** Delivers all that is due; returns when to come again. */
   async #deliverDue(): Promise<number> {
     const { store } = this.environment;
-    for (let count = 1; !this.#stopped; count++) {
-      if (count % SLICE_MESSAGES === 0) await new Promise((resolve) => setImmediate(resolve));
+    while (!this.#stopped) {
+      const nextTurn = this.environment.share.take();
+      if (nextTurn !== undefined) {
+        await nextTurn;
+        continue;
+      }
       const entry = store.getQueueEntry(SCHEDULE_TOPIC, this.queueId, this.#offset);
       if (entry === undefined) {
         if (this.#moveIntoQueue()) continue;

@@ -7,7 +7,10 @@ import { changeProperties } from "../stored-message.ts";
 import { SCHEDULE_TOPIC } from "../types.ts";
 import { DelayLevelQueue } from "./delay-level-queue.ts";
 import { DelayOffsetManager } from "./delay-offset-manager.ts";
+import { TurnShare } from "./turn-share.ts";
 
+/** Messages delivered before sockets have their turn: about half a millisecond. */
+const MESSAGES_PER_TURN = 50;
 /** Levels become queue ids of one topic. */
 const LEVELS_MAX = 1000;
 
@@ -47,7 +50,8 @@ export class ScheduleMessageService {
   /** Begins to deliver. The store must be loaded. */
   start(): void {
     const { store, stats, logger, config } = this.#context;
-    const environment = { store, stats, logger, offsets: this.offsets };
+    const share = new TurnShare(MESSAGES_PER_TURN);
+    const environment = { store, stats, logger, share, offsets: this.offsets };
     this.#levels = this.#delaysMs
       .slice(1)
       .map((delayMs, index) => new DelayLevelQueue(index + 1, delayMs, environment));
