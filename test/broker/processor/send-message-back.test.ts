@@ -136,6 +136,19 @@ describe("refused", () => {
   });
 });
 
+test.each([
+  ["SYNC_FLUSH", {}],
+  ["a transient store", { transientStorePoolEnable: true, transientStorePoolSize: 2, commitIntervalCommitLog: 20 }],
+] as const)("with %s delayed messages come due too, by themselves", async (_name, overrides) => {
+  const flushDiskType = "transientStorePoolEnable" in overrides ? "ASYNC_FLUSH" : "SYNC_FLUSH";
+  const other = await BrokerFixture.start({ messageDelayLevel: "0s", flushDiskType, ...overrides });
+  const { store } = other.broker.context;
+  for (const body of ["a", "b", "c"])
+    await other.client().invoke(other.address, sendRequest({ topic: "T", body, properties: { DELAY: "1" } }), 5000);
+  await until(() => store.getMaxOffsetInQueue("T", 0) === 3);
+  await other.close();
+});
+
 test("delayed messages and their offsets are there after a restart", async () => {
   const { offset } = await send("late");
   expect((await back(offset, { delayLevel: 5 })).code).toBe(0);
