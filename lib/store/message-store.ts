@@ -86,6 +86,9 @@ class LogStore implements MessageStore, CommitLogFollower {
     this.log = new CommitLog({ config, directories, follower: this, workerEntry, logger });
     this.queues = new ConsumeQueueStore(config, this.log, logger);
     this.index = config.messageIndexEnable ? new IndexService(config, logger) : undefined;
+    const touch: ConsumeQueueStore["touch"] = (file, start, end) => this.log.allocator.touchRange(file, start, end);
+    this.queues.touch = touch;
+    if (this.index !== undefined) this.index.touch = touch;
     this.queueFlush = new FlushConsumeQueueService(config, this.queues, (stamp) => void this.onQueuesFlushed(stamp));
     this.reads = new QueueReads(config, this.log, this.queues, logger);
     const parts = { files: this.log.files, queues: this.queues, index: this.index };
@@ -232,17 +235,25 @@ class LogStore implements MessageStore, CommitLogFollower {
 
   /** The one order in which a record becomes visible: queue, index, then who waits for it. */
   dispatch(request: DispatchRequest): void {
-    const { topic, queueId, queueOffset, tagsCode, storeTimestamp } = request;
-    if (topic === "") {
+    if (request.topic === "") {
       this.tellUnroutable(request.physicalOffset);
       return;
     }
     const consumable = isConsumable(request.sysFlag);
-    if (consumable) {
-      this.queues.put(topic, queueId, queueOffset, request.physicalOffset, request.size, tagsCode, storeTimestamp);
-    }
+    if (consumable) this.putToQueue(request);
     this.index?.buildIndex(request);
     if (consumable && this.phase === "running") this.tellArrival(request);
+  }
+
+  private putToQueue(request: DispatchRequest): void {
+    const { topic, queueId, queueOffset, physicalOffset, size, tagsCode, storeTimestamp } = request;
+    try {
+      this.queues.put(topic, queueId, queueOffset, physicalOffset, size, tagsCode, storeTimestamp);
+    } catch (error) {
+      // Its record is in the log and dispatch cannot go past it: the next start builds the queue from there.
+      this.fail(new Error(`cannot dispatch the record at ${physicalOffset}: ${errorText(error)}`, { cause: error }));
+      throw error;
+    }
   }
 
   private tellUnroutable(offset: number): void {

@@ -5,6 +5,7 @@ import { encodeBatch } from "../../lib/message/batch.ts";
 import { MAGIC_BLANK, MAGIC_V2 } from "../../lib/message/layout.ts";
 import { propertiesToBytes } from "../../lib/message/properties.ts";
 import { decodeRecord, RecordView } from "../../lib/message/record.ts";
+import { until } from "../support/until.ts";
 import { HOST, LogLines, message, openStore, type Store, smallConfig, TempDir } from "./store-fixture.ts";
 
 const FILE_BYTES = 64 * 1024;
@@ -132,6 +133,21 @@ describe("append", () => {
       }
       expect(store.append(message("T", -1, "x")).reason).toBe("queue -1, wanted 0 or more");
       expect(store.maxPhyOffset).toBe(0);
+    });
+  });
+
+  test("an append that fails half-way leaves nothing behind", async () => {
+    await withStore((store) => {
+      store.append(message("T", 0, "1"));
+      const end = store.maxPhyOffset;
+      const bad = message("T", 0, "2");
+      bad.bornHost = Buffer.alloc(5);
+      expect(() => store.append(bad)).toThrow("a host has 8 or 20 bytes");
+      const outside = message("T", 0, "2");
+      outside.bodyEnd = 100;
+      expect(() => store.append(outside)).toThrow("range lies in its buffer");
+      expect(store.maxPhyOffset).toBe(end);
+      expect(store.append(message("T", 0, "3"))).toMatchObject({ queueOffset: 1, physicalOffset: end });
     });
   });
 
@@ -272,6 +288,19 @@ describe("dispatch", () => {
         expect(store.flushedWhere).toBe(physicalEnd);
       },
       { flushDiskType: "SYNC_FLUSH" },
+    );
+  });
+
+  test("with SYNC_FLUSH what nobody waits for is flushed and readable without the clock", async () => {
+    await withStore(
+      async (store) => {
+        for (let i = 1; i <= 20; i++) {
+          store.append(message("T", 0, "b"));
+          if (i % 3 === 0) await until(() => store.getMaxOffsetInQueue("T", 0) === i);
+        }
+        await until(() => store.getMaxOffsetInQueue("T", 0) === 20);
+      },
+      { flushDiskType: "SYNC_FLUSH", flushIntervalCommitLog: 3_600_000 },
     );
   });
 

@@ -8,6 +8,8 @@ import { encodeRecord, type RecordPlace, storedPropertiesBytes, storedSysFlag } 
 import { fillFromProperties } from "../../message/fill-from-properties.ts";
 import {
   BLANK_BYTES,
+  HOST_V4_BYTES,
+  HOST_V6_BYTES,
   isTopicPathSafe,
   MAGIC_BLANK,
   PROPERTIES_BYTES_MAX,
@@ -271,6 +273,8 @@ export class CommitLog {
   /** Sets size and version of the record in `place`; false with `result` set when a limit is exceeded. */
   private measure(message: MessageInner, topic: Topic): boolean {
     const { place, config } = this;
+    assert(isHost(message.bornHost) && isHost(message.storeHost), "a host has 8 or 20 bytes");
+    assert(message.bodyStart >= 0 && message.bodyEnd <= message.body.length, "the body's range lies in its buffer");
     const bodyBytes = message.bodyEnd - message.bodyStart;
     if (bodyBytes > config.maxMessageSize) {
       this.bodyTooLarge(message);
@@ -516,6 +520,10 @@ export class CommitLog {
     this.buffer = Buffer.alloc(0);
     this.files.close();
   }
+}
+
+function isHost(host: Buffer): boolean {
+  return host.length === HOST_V4_BYTES || host.length === HOST_V6_BYTES;
 }
 
 function topicRefusal(name: string, bytes: number, v2: boolean): string {

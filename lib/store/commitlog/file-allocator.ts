@@ -105,6 +105,20 @@ export class FileAllocator {
     }
   }
 
+  /** Has pages of a queue or index file touched that are about to be written; let be when the helper is busy: they are faulted in then. */
+  touchRange(file: MappedFile, start: number, end: number): void {
+    if (this.worker === undefined || !this.touchPossible) return;
+    for (
+      let at = start;
+      at < end && this.touchesPending < TOUCHES_PENDING_MAX && file.retain();
+      at += TOUCH_STEP_BYTES
+    ) {
+      this.held.push(file);
+      this.touchesPending++;
+      this.post({ kind: "touch", address: file.address + at, bytes: Math.min(TOUCH_STEP_BYTES, end - at) });
+    }
+  }
+
   /** How far the writer may go before `touchAhead` wants to be called again. */
   get touchStepBytes(): number {
     return TOUCH_STEP_BYTES;

@@ -30,6 +30,7 @@ export class FlushService {
   private readonly log: CommitLog;
   private readonly config: StoreConfig;
   private readonly listener: FlushListener;
+  private readonly sync: boolean;
   private readonly logger: Logger | undefined;
 
   /** Waiters in order of arrival: three columns and where the first is. */
@@ -52,6 +53,7 @@ export class FlushService {
     this.log = log;
     this.config = config;
     this.listener = listener;
+    this.sync = config.flushDiskType === "SYNC_FLUSH";
     this.logger = logger;
   }
 
@@ -173,10 +175,12 @@ export class FlushService {
     }, delay);
   }
 
-  /** Told after each append with ASYNC_FLUSH: wakes the flush where the clock is not to be waited for (`flushCommitLogTimed=false`). */
+  /** Told after each append: wakes the flush where the clock is not waited for (SYNC_FLUSH, `flushCommitLogTimed=false`). */
   appended(): void {
-    if (this.config.flushCommitLogTimed || !this.running) return;
-    if (this.dirtyBytes >= this.config.flushCommitLogLeastPages * PAGE_BYTES) this.wake();
+    if (!this.running) return;
+    if (this.sync) this.wake();
+    else if (this.config.flushCommitLogTimed) return;
+    else if (this.dirtyBytes >= this.config.flushCommitLogLeastPages * PAGE_BYTES) this.wake();
   }
 
   private get dirtyBytes(): number {
