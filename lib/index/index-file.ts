@@ -23,6 +23,10 @@ import {
 
 /** Blocks behind the slots are allocated in steps of this. */
 const RESERVE_BYTES = 1024 * 1024;
+/** Asked for this long before the blocks run out. */
+const RESERVE_AHEAD_BYTES = RESERVE_BYTES / 4;
+/** From this entry on a file is in use, and its slots are touched: an idle broker leaves them alone. */
+const TOUCH_SLOTS_AT = 64;
 /** Chain steps between two breaths of the event loop. */
 const STEPS_PER_TURN = 5000;
 /** A chain longer than this is followed no further: one key used for millions of messages fills its slot. */
@@ -42,6 +46,10 @@ export class IndexFile {
   /** `endTimestamp` when the file was last brought to the disk. */
   flushedTimestamp = 0;
   dirty = false;
+  /** Touches pages that are about to be written, off the loop. */
+  touch: ((file: MappedFile, start: number, end: number) => void) | undefined;
+  /** Position from which on blocks must be asked for. */
+  #reserveAt = 0;
   readonly #file: MappedFile;
 
   private constructor(file: MappedFile, geometry: IndexGeometry) {
@@ -99,7 +107,8 @@ export class IndexFile {
     assert(number < this.geometry.entries, "entry for a full index file");
     const { view } = this.#file;
     const at = entryAt(this.geometry, number);
-    this.#file.reserve(at + ENTRY_BYTES, RESERVE_BYTES);
+    if (at + ENTRY_BYTES > this.#reserveAt) this.#reserve(at);
+    if (number === TOUCH_SLOTS_AT) this.touch?.(this.#file, 0, entryAt(this.geometry, 0));
     const slotAt = HEADER_BYTES + (keyHash % this.geometry.slots) * SLOT_BYTES;
     let previous = view.getInt32(slotAt);
     if (previous <= 0 || previous > number) previous = 0;
@@ -119,6 +128,19 @@ export class IndexFile {
     this.#file.wrotePosition = at + ENTRY_BYTES;
     this.dirty = true;
     this.#writeHeader();
+  }
+
+  #reserve(at: number): void {
+    const file = this.#file;
+    const from = file.reserved;
+    try {
+      file.reserve(Math.min(file.fileSize, at + ENTRY_BYTES + RESERVE_AHEAD_BYTES), RESERVE_BYTES);
+    } catch (error) {
+      // What is reserved already is used up before the disk counts as full.
+      if (at + ENTRY_BYTES > file.reserved) throw error;
+    }
+    this.#reserveAt = Math.max(at + ENTRY_BYTES, file.reserved - RESERVE_AHEAD_BYTES);
+    if (this.indexCount > TOUCH_SLOTS_AT && file.reserved > from) this.touch?.(file, Math.max(from, at), file.reserved);
   }
 
   #secondsOf(storeTimestamp: number): number {

@@ -28,6 +28,8 @@ export class IndexService {
   readonly files: IndexFile[] = [];
   /** Messages that could not be indexed because no file could be made or grown. */
   missed = 0;
+  /** Touches pages ahead of the writer, off the loop; set by the store that has a helper for it. */
+  touch: IndexFile["touch"];
 
   readonly #settings: IndexSettings;
   readonly #logger: Logger;
@@ -119,6 +121,7 @@ export class IndexService {
       this.missed++;
       return;
     }
+    file.touch ??= this.touch;
     try {
       file.putKey(hash, request.physicalOffset, request.storeTimestamp);
     } catch (error) {

@@ -36,7 +36,10 @@ export function repairIndexFile(path: string, geometry: IndexGeometry, dispatchF
     if (!(beginTimestamp > 0 && beginTimestamp < Number.MAX_SAFE_INTEGER)) return 0;
     const rebuilt = rebuildSlots(fd, geometry, dispatchFrom);
     if (rebuilt.kept === 0) return 0;
-    header.writeBigInt64BE(BigInt(Math.max(beginTimestamp, beginTimestamp + rebuilt.seconds * 1000 + 999)), END_TIMESTAMP_AT);
+    header.writeBigInt64BE(
+      BigInt(Math.max(beginTimestamp, beginTimestamp + rebuilt.seconds * 1000 + 999)),
+      END_TIMESTAMP_AT,
+    );
     header.writeBigInt64BE(BigInt(rebuilt.firstOffset), BEGIN_PHY_OFFSET_AT);
     header.writeBigInt64BE(BigInt(rebuilt.lastOffset), END_PHY_OFFSET_AT);
     header.writeInt32BE(rebuilt.usedSlots, HASH_SLOT_COUNT_AT);

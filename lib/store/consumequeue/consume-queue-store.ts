@@ -3,6 +3,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { errorText } from "../../base/errors.ts";
 import { createLogger, type Logger } from "../../base/log.ts";
+import type { MappedFile } from "../mappedfile/mapped-file.ts";
 import { ConsumeQueue } from "./consume-queue.ts";
 import { queueFileBytes } from "./layout.ts";
 import type { QueueSurroundings } from "./queue-surroundings.ts";
@@ -53,6 +54,8 @@ export class ConsumeQueueStore {
   newestTimestamp = 0;
   /** Why entries cannot be written just now, undefined when they can: the store must refuse writes. */
   refusal: string | undefined;
+  /** Touches pages ahead of the writer, off the loop; set by the store that has a helper for it. */
+  touch: ((file: MappedFile, start: number, end: number) => void) | undefined;
 
   readonly #logger: Logger;
   readonly #mappedMax: number;
@@ -85,6 +88,7 @@ export class ConsumeQueueStore {
       markDirty: (queue) => this.#dirty.add(queue),
       opened: (queue) => this.#opened(queue),
       makeDirectory: (path) => mkdirSync(path, { recursive: true }),
+      touch: (file, start, end) => this.touch?.(file, start, end),
     };
   }
 

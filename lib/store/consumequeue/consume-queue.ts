@@ -42,6 +42,8 @@ export class ConsumeQueue {
   #destroyed = false;
 
   #tail: MappedFile | undefined;
+  /** Position in the tail from which on `#reserve` must be asked. */
+  #reserveAt = 0;
   /** File number of `#tail`. */
   #tailNumber = -1;
   /** Mapped files other than the tail. */
@@ -124,7 +126,7 @@ export class ConsumeQueue {
     const number = Math.floor(this.maxIndex / this.perFile);
     const tail = this.#tail !== undefined && this.#tailNumber === number ? this.#tail : this.#openTail(number);
     const at = (this.maxIndex - number * this.perFile) * CQ_UNIT_BYTES;
-    this.#reserve(tail, at);
+    if (at + CQ_UNIT_BYTES > this.#reserveAt) this.#reserve(tail, at);
     const view = tail.view;
     writeLong(view, at + PHYSICAL_OFFSET_AT, physicalOffset);
     view.setInt32(at + SIZE_AT, size);
@@ -135,11 +137,21 @@ export class ConsumeQueue {
     if (!this.dirty) this.#markDirty(number);
   }
 
+  /** Blocks for the entry at `at`, and before they run out for those behind it. */
   #reserve(tail: MappedFile, at: number): void {
-    const step = Math.min(RESERVE_BYTES_MAX, Math.max(RESERVE_BYTES_MIN, at));
-    tail.reserve(at + CQ_UNIT_BYTES, step - (step % PAGE_BYTES));
-    // Descriptors are scarcer than mappings; a running flush gives its one back itself.
-    if (!this.#flushing) tail.releaseDescriptor();
+    const step = Math.min(RESERVE_BYTES_MAX, Math.max(RESERVE_BYTES_MIN, at - (at % PAGE_BYTES)));
+    const from = tail.reserved;
+    try {
+      tail.reserve(Math.min(this.fileBytes, at + CQ_UNIT_BYTES + step / 4), step);
+    } catch (error) {
+      // What is reserved already is used up before the disk counts as full.
+      if (at + CQ_UNIT_BYTES > tail.reserved) throw error;
+    } finally {
+      // Descriptors are scarcer than mappings; a running flush gives its one back itself.
+      if (!this.#flushing) tail.releaseDescriptor();
+    }
+    this.#reserveAt = Math.max(at + CQ_UNIT_BYTES, tail.reserved - step / 4);
+    if (at > 0 && tail.reserved > from) this.#surroundings.touch(tail, Math.max(from, at), tail.reserved);
   }
 
   #markDirty(number: number): void {
@@ -188,6 +200,7 @@ export class ConsumeQueue {
     if (this.#tail !== undefined) this.#older.set(this.#tailNumber, this.#tail);
     this.#tail = opened;
     this.#tailNumber = number;
+    this.#reserveAt = 0;
     if (this.#range.last < number) this.#range.last = number;
     return opened;
   }

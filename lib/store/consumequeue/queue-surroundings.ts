@@ -1,4 +1,5 @@
 import type { Logger } from "../../base/log.ts";
+import type { MappedFile } from "../mappedfile/mapped-file.ts";
 import type { ConsumeQueue } from "./consume-queue.ts";
 
 /** What a queue needs of the store it belongs to. */
@@ -12,4 +13,6 @@ export interface QueueSurroundings {
   /** The queue has mapped one more file. */
   opened(queue: ConsumeQueue): void;
   makeDirectory(path: string): void;
+  /** Bytes of the tail that are about to be written: their pages are touched elsewhere, so that the writer meets no fault. */
+  touch(file: MappedFile, start: number, end: number): void;
 }

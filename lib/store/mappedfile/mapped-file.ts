@@ -120,6 +120,11 @@ export class MappedFile {
     this.reservedEnd = target;
   }
 
+  /** End of the blocks that `reserve` made sure of. */
+  get reserved(): number {
+    return this.reservedEnd;
+  }
+
   /** Takes a reference; false when the file is closing or closed. */
   retain(): boolean {
     if (this.closing) return false;
