@@ -94,13 +94,7 @@ export class RouteInfoManager {
       this.brokerLiveTable.delete(key);
       return {};
     }
-    if (!broker.brokerAddrs.has(registration.brokerId) && body.topics.length === 1) {
-      this.logger.warn("refuse registration of one topic: its broker has not registered the others yet", {
-        broker: registration.brokerName,
-        address: registration.brokerAddr,
-      });
-      return undefined;
-    }
+    if (!broker.brokerAddrs.has(registration.brokerId) && body.topics.length === 1) return undefined;
     const first = this.enter(registration, broker);
     if (this.keepsTopics(registration, broker)) this.takeTopics(registration, broker, body, known, first);
     if (known === undefined) this.logRegistered(registration, body);

@@ -212,6 +212,14 @@ describe("compressed and old bodies", () => {
     expect(route.topicQueueMappingByBroker).toEqual({ "broker-a": { bname: "broker-a", topic: "T1", totalQueues: 4 } });
   });
 
+  test("taken from Java's brokers too, which compress and say that they did not", async () => {
+    await using fixture = await NamesrvFixture.start();
+    const peer = fixture.peer();
+    const body = deflateSync(compressed(true), { level: 9 });
+    expect((await peer.call(RequestCode.REGISTER_BROKER, { ...ext, compressed: false }, body)).code).toBe(0);
+    expect((await peer.topics()).sort()).toEqual(["T1", "T2"]);
+  });
+
   test("cut off anywhere it is refused, never served in part", async () => {
     await using fixture = await NamesrvFixture.start();
     const peer = fixture.peer();

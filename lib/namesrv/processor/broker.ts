@@ -19,42 +19,56 @@ import { ResponseError } from "../../remoting/response-error.ts";
 import type { Connection, RemotingCommand, RemotingResponse } from "../../remoting/types.ts";
 import { NAMESPACE_ORDER_TOPIC_CONFIG } from "../kv-config-manager.ts";
 import type { NamesrvContext } from "../namesrv-context.ts";
-import type { Registration } from "../route-info-manager.ts";
+import type { RegisterResult, Registration } from "../route-info-manager.ts";
 
 const ZONE_NAME = "__ZONE_NAME";
 
 /** REGISTER_BROKER: a broker's address and topics, in full or one changed topic. */
 export function registerBroker(
-  { config, routes, kvConfig }: NamesrvContext,
+  context: NamesrvContext,
   request: RemotingCommand,
   connection: Connection,
 ): RemotingResponse {
-  const { ext, body, version } = request;
-  const registration = registrationOf(ext);
+  const registration = registrationOf(request.ext);
+  try {
+    const result = takeRegistration(context, registration, request, connection);
+    const order = context.config.returnOrderTopicConfigToBroker;
+    const body = order ? context.kvConfig.encodeNamespace(NAMESPACE_ORDER_TOPIC_CONFIG) : undefined;
+    return { code: ResponseCode.SUCCESS, ext: { ...result }, body };
+  } catch (error) {
+    const { brokerName, brokerAddr } = registration;
+    context.logger.warn("registration refused", { broker: brokerName, address: brokerAddr, why: errorText(error) });
+    throw error;
+  }
+}
+
+/** Throws ResponseError for a body that cannot be read or comes too early. */
+function takeRegistration(
+  { routes }: NamesrvContext,
+  registration: Registration,
+  { ext, body, version }: RemotingCommand,
+  connection: Connection,
+): RegisterResult {
   const bodyCrc32 = optionalInt(ext, "bodyCrc32", 0);
   const found = body === undefined ? 0 : crc32(body);
   if (bodyCrc32 !== 0 && found !== bodyCrc32)
-    throw new ResponseError(ResponseCode.SYSTEM_ERROR, `crc32 not match: body has ${found}, header says ${bodyCrc32}`);
+    throw refusal(`crc32 not match: body has ${found}, header says ${bodyCrc32}`);
   const compressed = optionalBoolean(ext, "compressed", false);
   const digest = body === undefined ? "" : `${bodyDigest(body)} ${compressed} ${version}`;
   const result = routes.register(registration, connection, digest, () => {
     try {
       return decodeRegisterBrokerBody(body, compressed, version);
     } catch (error) {
-      throw new ResponseError(ResponseCode.SYSTEM_ERROR, `Failed to decode RegisterBrokerBody: ${errorText(error)}`);
+      throw refusal(`Failed to decode RegisterBrokerBody: ${errorText(error)}`);
     }
   });
-  if (result === undefined) {
-    return {
-      code: ResponseCode.SYSTEM_ERROR,
-      remark: "register broker failed: one topic came before the first registration with all topics",
-    };
-  }
-  return {
-    code: ResponseCode.SUCCESS,
-    ext: { ...result },
-    body: config.returnOrderTopicConfigToBroker ? kvConfig.encodeNamespace(NAMESPACE_ORDER_TOPIC_CONFIG) : undefined,
-  };
+  if (result === undefined)
+    throw refusal("register broker failed: one topic came before the first registration with all topics");
+  return result;
+}
+
+function refusal(remark: string): ResponseError {
+  return new ResponseError(ResponseCode.SYSTEM_ERROR, remark);
 }
 
 const MAPPING_DATA_VERSION = Buffer.from('"mappingDataVersion":{');

@@ -33,6 +33,8 @@ export interface RegisterBrokerBody {
 const VERSION_V3_0_11 = 37;
 /** First version whose compressed body ends with the mappings of static topics. */
 const VERSION_V5_0_0 = 413;
+/** No JSON begins with it. */
+const ZLIB_FIRST_BYTE = 0x78;
 const INFLATED_BYTES_MAX = 256 * 1024 * 1024;
 const QUEUES_DEFAULT = 16;
 const PERM_DEFAULT = 6;
@@ -68,7 +70,8 @@ export function decodeRegisterBrokerBody(
   const known = version < 0 ? VERSION_V3_0_11 : version;
   try {
     if (known < VERSION_V3_0_11) return fromWrapper(record(parseFastjson(body), "the body"), undefined);
-    if (compressed) return decodeCompressed(inflate(body), known >= VERSION_V5_0_0);
+    // Java's brokers with compressedRegister=true compress and say that they did not.
+    if (compressed || body[0] === ZLIB_FIRST_BYTE) return decodeCompressed(inflate(body), known >= VERSION_V5_0_0);
     const parsed = record(parseFastjson(body), "the body");
     const wrapper = record(parsed.topicConfigSerializeWrapper ?? {}, "topicConfigSerializeWrapper");
     return fromWrapper(wrapper, filterServers(parsed.filterServerList));
