@@ -1,7 +1,7 @@
 import { close as closeFile, fsync, open as openFile, read as readFile } from "node:fs";
 import { assert } from "../../base/assert.ts";
 import { now } from "../../base/clock.ts";
-import { errorText } from "../../base/errors.ts";
+import { errorText, MqError } from "../../base/errors.ts";
 import type { Logger } from "../../base/log.ts";
 import { BatchItem } from "../../message/batch.ts";
 import { encodeRecord, type RecordPlace, storedPropertiesBytes, storedSysFlag } from "../../message/encode-record.ts";
@@ -414,7 +414,7 @@ export class CommitLog {
 
   private createNext(): MappedFile {
     // A full disk is asked once a second, not once a message: every attempt allocates what is left of it.
-    if (now() < this.createFailedUntil) throw new Error(this.createFailure);
+    if (now() < this.createFailedUntil) throw new MqError(this.createFailure);
     try {
       const offset = this.files.nextFileOffset();
       const file = this.files.createNextWith((path) => this.allocator.open(path));
@@ -425,7 +425,7 @@ export class CommitLog {
       this.createFailure = `cannot make the next commit-log file: ${errorText(error)}`;
       this.createFailedUntil = now() + CREATE_RETRY_MS;
       this.logger?.error(this.createFailure);
-      throw new Error(this.createFailure, { cause: error });
+      throw new MqError(this.createFailure);
     }
   }
 

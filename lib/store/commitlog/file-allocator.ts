@@ -13,6 +13,9 @@ const TOUCH_STEP_BYTES = 4 * 1024 * 1024;
 /** Requests under way at most; the helper answers each. */
 const TOUCHES_PENDING_MAX = 16;
 
+/** The helper finishes what it does within this time, or is left behind. */
+const CLOSE_MS_MAX = 3000;
+
 export interface FileAllocatorOptions {
   fileSize: number;
   /** Touch every page of a new file before use (`warmMapedFileEnable`). */
@@ -160,7 +163,12 @@ export class FileAllocator {
     this.worker = undefined;
     if (worker !== undefined) {
       await new Promise<void>((resolve) => {
-        worker.once("exit", () => resolve());
+        // A disk that hangs must not hold the stop: the process ends anyway.
+        const limit = setTimeout(resolve, CLOSE_MS_MAX);
+        worker.once("exit", () => {
+          clearTimeout(limit);
+          resolve();
+        });
         worker.postMessage({ kind: "stop" } satisfies AllocateRequest);
       });
     }
