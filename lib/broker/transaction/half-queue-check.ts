@@ -302,7 +302,7 @@ export class HalfQueueCheck {
   /** Writes the message again at the end of the queue, with `checks` more to its count, and waits there for the answer. */
   async #replace(offset: number, waiting: Waiting, checks: number): Promise<StoredMessage | undefined> {
     const message = await this.#readRecord(waiting.physicalOffset);
-    if (!this.#waiting.has(offset)) return undefined;
+    if (!this.#waiting.has(offset) || (message === undefined && this.#isFresh(waiting))) return undefined;
     if (message === undefined) {
       this.#context.logger.error("a half message is gone from the commit log: it can no more be checked", {
         offset,
@@ -329,10 +329,15 @@ export class HalfQueueCheck {
     return { ...message, properties, physicalOffset, storeTimestamp, queueOffset };
   }
 
+  /** A copy made a moment ago may not be readable yet: it is looked at in the next round. */
+  #isFresh(waiting: Waiting): boolean {
+    return waiting.physicalOffset >= this.#context.store.flushedWhere;
+  }
+
   async #discard(offset: number, waiting: Waiting, reason: string): Promise<void> {
     const { topics, logger } = this.#context;
     const message = await this.#readRecord(waiting.physicalOffset);
-    if (!this.#waiting.has(offset)) return;
+    if (!this.#waiting.has(offset) || (message === undefined && this.#isFresh(waiting))) return;
     const place = { queueOffset: -1 };
     if (message !== undefined) {
       topics.createTopicOfTranCheckMaxTime(1, PERM_READ | PERM_WRITE);

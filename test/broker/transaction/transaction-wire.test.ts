@@ -8,14 +8,16 @@ import { BrokerFixture, heartbeatRequest, sendRequest } from "../support/broker-
 const COMMIT = 8;
 const ROLLBACK = 12;
 
-describe.each(["ASYNC_FLUSH", "SYNC_FLUSH"] as const)("%s", (flushDiskType) => {
+describe.each(["ASYNC_FLUSH", "SYNC_FLUSH", "transient store"] as const)("%s", (variant) => {
   let fixture: BrokerFixture;
   let producer: RemotingClient;
   const checks: RemotingCommand[] = [];
 
   beforeAll(async () => {
     fixture = await BrokerFixture.start({
-      flushDiskType,
+      flushDiskType: variant === "SYNC_FLUSH" ? variant : "ASYNC_FLUSH",
+      transientStorePoolEnable: variant === "transient store",
+      transientStorePoolSize: 2,
       transactionTimeOut: 1,
       transactionCheckInterval: 20,
       transactionCheckMax: 100,
@@ -63,7 +65,7 @@ describe.each(["ASYNC_FLUSH", "SYNC_FLUSH"] as const)("%s", (flushDiskType) => {
     expect(body.body.toString()).toBe("a");
     expect(checks[0]!.ext.msgId).toBe("a");
     expect((await end(checks.at(-1)!, COMMIT)).code).toBe(0);
-    expect(delivered()).toBe(1);
+    await until(() => delivered() === 1);
     const { transactions } = fixture.broker.context;
     await transactions.check();
     const asked = checks.length;
@@ -88,6 +90,6 @@ describe.each(["ASYNC_FLUSH", "SYNC_FLUSH"] as const)("%s", (flushDiskType) => {
     await until(() => checks.length >= 1);
     expect(checks.every(({ ext }) => ext.msgId === "c")).toBe(true);
     expect((await end(checks.at(-1)!, COMMIT)).code).toBe(0);
-    expect(delivered()).toBe(2);
+    await until(() => delivered() === 2);
   });
 });
