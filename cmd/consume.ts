@@ -288,7 +288,9 @@ function startText(flags: Flags): string {
 
 function endText(printed: number, report: ShutdownReport, commits: boolean): string {
   const left =
-    report.unconsumed > 0 ? `; ${report.unconsumed} more were pulled, not printed, and stay for the next time` : "";
+    commits && report.unconsumed > 0
+      ? `; ${report.unconsumed} more were pulled, not printed, and stay for the next time`
+      : "";
   const commit = !commits
     ? ""
     : report.commitFailure === undefined

@@ -2,6 +2,7 @@ import { errorText } from "../../base/errors.ts";
 import { PropertyName } from "../../message/properties.ts";
 import type { ClientInstance } from "../client-instance.ts";
 import type { Message, MessageExt } from "../message.ts";
+import { MASTER_ID } from "../names.ts";
 import { Producer } from "../producer/producer.ts";
 import { type ConsumerContext, retryTopic } from "./consumer-context.ts";
 
@@ -44,7 +45,8 @@ export async function sendMessageBack(
 ): Promise<boolean> {
   const { instance, group, logger } = context;
   try {
-    const { address } = await instance.needBroker({ ...message, topic: message.topic }, 0, true);
+    const { topic, brokerName, queueId } = message;
+    const { address } = await instance.needBroker({ topic, brokerName, queueId }, MASTER_ID, true);
     await instance.api.consumerSendMessageBack(address, {
       group,
       commitLogOffset: message.physicalOffset,
