@@ -87,7 +87,7 @@ export const messageStoreKeys = {
     min: 1,
     max: 100,
   }),
-  fileReservedTime: key.int(72, "hours to keep commit log files", { important: true, min: 1 }),
+  fileReservedTime: key.int(72, "hours to keep commit log files, 0 is none", { important: true, min: 0 }),
   deleteFileBatchMax: key.int(10, "files per round", { important: true, min: 1 }),
   putMsgIndexHightWater: key.int(600_000, "unused flow control", { unused: true }),
   maxMessageSize: key.int(4_194_304, "bytes a message body may have", { min: 1, max: 1_073_741_824 }),

@@ -100,7 +100,7 @@ describe("mistakes", () => {
       "text:3: autoCreateTopicEnable=ture: want true or false; did you mean true?",
       "text:4: listenPort=99999: want a whole number from 0 to 65535",
       "text:5: flushDiskType=sync_flush: want one of ASYNC_FLUSH, SYNC_FLUSH; did you mean SYNC_FLUSH?",
-      "text:6: fileReservedTime=two: want a whole number from 1 to 2147483647",
+      "text:6: fileReservedTime=two: want a whole number from 0 to 2147483647",
       "text:7: autoCreateTopicEnabled=true: unknown key; did you mean autoCreateTopicEnable?",
       "text:8: xyzzy=1: unknown key",
     ]);
