@@ -69,6 +69,33 @@ const restart = {
   },
 };
 
+/** Files are a megabyte and may go at once, so that queues no longer begin at offset 0. */
+const middle = {
+  name: "consume-from-middle",
+  about: "first, last and timestamp on a topic whose oldest messages are deleted",
+  targets: ["mq", "java"],
+  needs: javaTools,
+  async run(context) {
+    const { report, suite, dir } = context;
+    const everyHour = Array.from({ length: 24 }, (_, hour) => String(hour).padStart(2, "0")).join(";");
+    const overrides = {
+      mappedFileSizeCommitLog: String(1024 * 1024),
+      fileReservedTime: "0",
+      deleteWhen: everyHour,
+      cleanResourceInterval: "1000",
+    };
+    const { namesrv } = await cluster(context, overrides);
+    await driveJava(report, suite, {
+      version: "v5",
+      encoding: "ROCKETMQ",
+      namesrv: namesrv.address,
+      run: "middle",
+      themes: "consume-from-middle",
+      dir,
+    });
+  },
+};
+
 const go = {
   name: "go-client",
   about: "the Go client: sends of every kind, push-consume",
@@ -108,6 +135,7 @@ const ons = {
 export const suites = [
   javaClient("v5", "5.3.3"),
   javaClient("v4", "4.9.8"),
+  middle,
   ...crashSuites,
   ...storeSuites,
   ...mixedSuites,

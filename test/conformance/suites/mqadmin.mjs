@@ -13,9 +13,9 @@ const steps = [
     ["brokerStatus -n N -b B", /bootTimestamp/],
     ["getBrokerConfig -n N -b B", /flushDiskType/],
     ["getNamesrvConfig -n N", /listenPort/],
-    ["producerConnection -n N -g nobody -t admin-topic", /not exist/],
   ],
   [
+    ["producerConnection -n N -g nobody -t admin-topic", /not exist/],
     ["topicList -n N", /admin-topic/],
     ["topicRoute -n N -t admin-topic", /"brokerName":\s*"broker-a"/],
     ["topicClusterList -n N -t admin-topic", /DefaultCluster/],

@@ -44,6 +44,7 @@ public final class Conformance {
     /** Themes that are asked for by name only: the runner answers their questions on standard input. */
     private static Theme steered(String name) {
         switch (name) {
+            case "consume-from-middle": return new ConsumeFromMiddleTheme();
             case "golden": return new GoldenTheme();
             case "broker-restart": return new BrokerRestartTheme();
             case "store-step": return new StoreTheme(true);

@@ -145,7 +145,7 @@ final class Context {
     }
 
     String name(String name) {
-        return run + "-" + theme + "-" + name;
+        return run.replace(':', '-') + "-" + theme + "-" + name;
     }
 
     /** Creates a topic with this number of queues through the admin client and waits for its route. */

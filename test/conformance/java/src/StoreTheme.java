@@ -2,9 +2,14 @@ import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
 import org.apache.rocketmq.client.consumer.DefaultMQPullConsumer;
 import org.apache.rocketmq.client.consumer.PullResult;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
+import org.apache.rocketmq.client.producer.LocalTransactionState;
+import org.apache.rocketmq.client.producer.TransactionListener;
+import org.apache.rocketmq.client.producer.TransactionMQProducer;
 import org.apache.rocketmq.client.QueryResult;
 import org.apache.rocketmq.common.message.Message;
 import org.apache.rocketmq.common.message.MessageExt;
@@ -40,6 +45,8 @@ final class StoreTheme implements Theme {
     private void write(Context context, String topic, int round) throws Exception {
         if (round == 0) {
             Shim.createTopic(context.admin(), topic, QUEUES);
+            Shim.createTopic(context.admin(), topic + "-late", 1);
+            Shim.createTopic(context.admin(), topic + "-half", 1);
             Shim.createGroup(context.admin(), topic + "-group", 5);
             context.await(() -> !queues(context, topic).isEmpty());
         }
@@ -54,12 +61,56 @@ final class StoreTheme implements Theme {
             }
             producer.send(batch, queue);
         }
+        unfinished(context, topic, round);
         DefaultMQPullConsumer consumer = context.pullConsumerOf(topic + "-group");
         for (MessageQueue queue : queues(context, topic)) {
             consumer.getDefaultMQPullConsumerImpl().getOffsetStore().updateConsumeOffsetToBroker(queue, committed(round, queue.getQueueId()), false);
         }
         for (MessageQueue queue : queues(context, topic)) {
             context.equal("commit-" + round + "-" + queue.getQueueId(), committed(round, queue.getQueueId()), consumer.fetchConsumeOffset(queue, true));
+        }
+    }
+
+    /** A delayed and a half message: the next broker delivers the one and asks about the other, if this one does not. */
+    private static void unfinished(Context context, String topic, int round) throws Exception {
+        Message late = new Message(topic + "-late", ("late-" + round).getBytes(StandardCharsets.UTF_8));
+        late.setDelayTimeLevel(3);
+        context.producerOf(topic + "-producer").send(late);
+        Message half = new Message(topic + "-half", ("half-" + round).getBytes(StandardCharsets.UTF_8));
+        asker(context, topic).sendMessageInTransaction(half, null);
+    }
+
+    /** A producer that leaves its transactions open and commits them when it is asked. */
+    private static TransactionMQProducer asker(Context context, String topic) throws Exception {
+        TransactionMQProducer producer = new TransactionMQProducer(topic + "-asker");
+        producer.setNamesrvAddr(context.namesrv);
+        producer.setTransactionListener(new TransactionListener() {
+            @Override
+            public LocalTransactionState executeLocalTransaction(Message message, Object state) {
+                return LocalTransactionState.UNKNOW;
+            }
+
+            @Override
+            public LocalTransactionState checkLocalTransaction(MessageExt message) {
+                return LocalTransactionState.COMMIT_MESSAGE;
+            }
+        });
+        producer.start();
+        context.onClose(producer::shutdown);
+        // It is asked once the broker knows it, by a heartbeat that goes to brokers of known routes only.
+        producer.fetchPublishMessageQueues(topic + "-half");
+        producer.getDefaultMQProducerImpl().getMqClientFactory().updateTopicRouteInfoFromNameServer(topic + "-half");
+        producer.getDefaultMQProducerImpl().getMqClientFactory().sendHeartbeatToAllBrokerWithLock();
+        return producer;
+    }
+
+    /** A broker that was killed may have delivered twice what it had not yet noted; it may lose nothing. */
+    private static void finished(Context context, String topic, int rounds) throws Exception {
+        asker(context, topic);
+        for (String kind : List.of("late", "half")) {
+            Set<String> wanted = new TreeSet<>(Context.numbered(kind, rounds + 1));
+            context.await(kind + "-messages-arrive", () -> new TreeSet<>(Context.bodies(context.readAll(topic + "-" + kind))).equals(wanted),
+                () -> Context.bodies(context.readAll(topic + "-" + kind)));
         }
     }
 
@@ -103,6 +154,7 @@ final class StoreTheme implements Theme {
             context.equal("queue-" + queue.getQueueId() + "-committed", committed(rounds, queue.getQueueId()), consumer.fetchConsumeOffset(queue, true));
         }
         context.equal("group-config", 5, Shim.retryMax(context.admin(), Shim.brokers(context.admin()).iterator().next(), topic + "-group"));
+        finished(context, topic, rounds);
         long end = System.currentTimeMillis() + 1000;
         for (int round = 0; round <= rounds; round++) {
             for (int i : new int[] {0, 9, EACH + 3}) {
