@@ -9,6 +9,7 @@ import type { ConsumerOptions } from "../lib/client/consumer/consumer-context.ts
 import { PullConsumer } from "../lib/client/consumer/pull-consumer.ts";
 import { PushConsumer } from "../lib/client/consumer/push-consumer.ts";
 import type { MessageExt } from "../lib/client/message.ts";
+import type { MessageQueue } from "../lib/client/message-queue.ts";
 import {
   duration,
   jsonArg,
@@ -43,6 +44,8 @@ const flagsSchema = v.object({
   timeout: v.optional(duration),
   idle: v.optional(duration),
   allocate: v.optional(requiredName(`one of ${ALLOCATE_STRATEGY_NAMES.join(", ")}`), "AVG"),
+  rooms: v.optional(v.string()),
+  queues: v.optional(v.string()),
   commit: v.optional(v.boolean(), true),
   format: v.optional(v.picklist(CONSUME_FORMATS, `one of ${CONSUME_FORMATS.join(", ")}`)),
   quiet: v.optional(v.boolean(), false),
@@ -92,6 +95,8 @@ export const consumeCommand = defineCommand({
       default: "AVG",
       valueHint: "name",
     },
+    rooms: { type: "string", description: "For MACHINE_ROOM: rooms of brokers named room@name", valueHint: "a,b" },
+    queues: { type: "string", description: "For CONFIG: the queues, broker-name:number", valueHint: "list" },
     commit: {
       type: "boolean",
       description: "Commit offsets",
@@ -246,7 +251,10 @@ function consumerOptions(flags: Flags): ConsumerOptions {
     ...membership(flags),
     ...consumeFrom(flags.from ?? "last"),
     strictConsumeFrom: true,
-    allocateStrategy: allocateStrategy(flags.allocate),
+    allocateStrategy: allocateStrategy(flags.allocate, {
+      ...(flags.rooms === undefined ? {} : { machineRooms: flags.rooms.split(",") }),
+      ...(flags.queues === undefined ? {} : { queues: fixedQueues(flags.topic, flags.queues) }),
+    }),
     commitOffsets: consumerCommits(flags),
     firstPullDelayMs: 0,
     logger: { ...quiet, info: quiet.debug },
@@ -263,6 +271,14 @@ function membership({ group, broadcast }: Flags): ConsumerOptions {
     // Others of this group may read other topics: what counts is what the pull itself says.
     postSubscriptionWhenPull: true,
   };
+}
+
+function fixedQueues(topic: string, list: string): MessageQueue[] {
+  return list.split(",").map((text) => {
+    const match = /^(.+):(\d+)$/.exec(text.trim());
+    if (match === null) throw new UsageError(`--queues holds "${text}", want broker-name:number`);
+    return { topic, brokerName: match[1] ?? "", queueId: Number(match[2]) };
+  });
 }
 
 function consumeFrom(from: string): Pick<ConsumerOptions, "consumeFromWhere" | "consumeTimestamp"> {

@@ -50,6 +50,9 @@ function positionalUsage(args: ArgsDef): string {
 }
 
 function flagRow(name: string, arg: ArgDef): [string, string] {
+  // A switch that is on anyway is only worth turning off.
+  if (arg.type === "boolean" && arg.default === true)
+    return [`--no-${name}`, arg.negativeDescription ?? `Not: ${arg.description ?? name}`];
   const value =
     arg.type === "string" || arg.type === "enum"
       ? ` ${"valueHint" in arg && arg.valueHint ? arg.valueHint : "VALUE"}`

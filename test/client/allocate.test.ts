@@ -63,9 +63,17 @@ describe("allocation", () => {
     }
   });
 
-  test("CONFIG gives its list to whoever asks", () => {
-    const queues = [parse("b:1"), parse("b:2")];
-    expect(byConfig(queues).allocate("nobody", [], [])).toEqual(queues);
+  test("CONFIG gives its list to whoever asks, and shares a topic that is not in it", () => {
+    const fixed = [parse("b:1"), parse("b:2")];
+    const all = [parse("b:0"), ...fixed];
+    expect(byConfig(fixed).allocate("c1", all, ["c1", "c2"])).toEqual(fixed);
+    const retry = [0, 1].map((queueId) => ({ topic: "%RETRY%g", brokerName: "b", queueId }));
+    expect(byConfig(fixed).allocate("c2", retry, ["c1", "c2"])).toEqual(retry.slice(1));
+  });
+
+  test("MACHINE_ROOM without rooms and CONFIG without queues are refused", () => {
+    expect(() => allocateStrategy("MACHINE_ROOM")).toThrow("MACHINE_ROOM wants rooms");
+    expect(() => allocateStrategy("CONFIG")).toThrow("CONFIG wants queues");
   });
 
   test("a room nobody consumes in is shared", () => {

@@ -100,9 +100,18 @@ export function machineRoomNearby(inner: AllocateStrategy, resolver: MachineRoom
   };
 }
 
-/** [AllocateMessageQueueByConfig] A fixed list, whoever else is there. */
+/**
+ * [AllocateMessageQueueByConfig] A fixed list, whoever else is there. Of a topic that the list does not name, as the retry topic,
+ * everyone takes an average share: Java would leave it to nobody.
+ */
 export function byConfig(fixed: readonly MessageQueue[]): AllocateStrategy {
-  return { name: "CONFIG", allocate: () => [...fixed] };
+  return {
+    name: "CONFIG",
+    allocate(clientId, queues, clientIds) {
+      const ours = fixed.filter(({ topic }) => topic === queues[0]?.topic);
+      return ours.length > 0 ? ours : averagely.allocate(clientId, queues, clientIds);
+    },
+  };
 }
 
 /** What a strategy chosen by name may need. */
@@ -124,13 +133,16 @@ export const ALLOCATE_STRATEGY_NAMES = [
   "CONFIG",
 ] as const;
 
-/** The strategy of that name; `MACHINE_ROOM_NEARBY-<inner>` picks the inner one. Throws UsageError for an unknown name. */
+/**
+ * The strategy of that name; `MACHINE_ROOM_NEARBY-<inner>` picks the inner one. Throws UsageError for an unknown name, and where
+ * rooms or queues are missing without which nothing would ever be consumed.
+ */
 export function allocateStrategy(name: string, options: AllocateOptions = {}): AllocateStrategy {
   if (name === "AVG") return averagely;
   if (name === "AVG_BY_CIRCLE") return averagelyByCircle;
   if (name === "CONSISTENT_HASH") return consistentHash();
-  if (name === "MACHINE_ROOM") return byMachineRoom(new Set(options.machineRooms ?? []));
-  if (name === "CONFIG") return byConfig(options.queues ?? []);
+  if (name === "MACHINE_ROOM") return byMachineRoom(new Set(wanted(name, "rooms", options.machineRooms)));
+  if (name === "CONFIG") return byConfig(wanted(name, "queues", options.queues));
   if (name === "MACHINE_ROOM_NEARBY" || name.startsWith("MACHINE_ROOM_NEARBY-")) {
     const inner = allocateStrategy(name.slice("MACHINE_ROOM_NEARBY-".length) || "AVG", options);
     return machineRoomNearby(inner, options.machineRoomResolver ?? roomBeforeAt);
@@ -138,6 +150,11 @@ export function allocateStrategy(name: string, options: AllocateOptions = {}): A
   throw new UsageError(
     `choose the allocation of queues: "${name}" is not one of ${ALLOCATE_STRATEGY_NAMES.join(", ")}`,
   );
+}
+
+function wanted<T>(name: string, what: string, list: readonly T[] | undefined): readonly T[] {
+  if (list !== undefined && list.length > 0) return list;
+  throw new UsageError(`choose the allocation of queues: ${name} wants ${what}, found none`);
 }
 
 function groupBy<T>(items: readonly T[], key: (item: T) => string): Map<string, T[]> {
