@@ -3,6 +3,7 @@ import { errorText, MqError } from "../base/errors.ts";
 import { createLogger, type Logger } from "../base/log.ts";
 import { IndexService } from "../index/index-service.ts";
 import type { MessageInner } from "../message/message-inner.ts";
+import { RecordView } from "../message/record.ts";
 import { isConsumable } from "../message/sys-flag.ts";
 import { Checkpoint } from "./checkpoint.ts";
 import { cleanExpiredConsumeQueue, cleanUnusedTopic } from "./clean-queues.ts";
@@ -139,7 +140,7 @@ class LogStore implements MessageStore, CommitLogFollower {
     this.logger.info("store opened", { path: this.config.storePathRootDir, minOffset, maxOffset, ms });
   }
 
-  private async recover(clean: boolean, checkpoint: Checkpoint): Promise<void> {
+  private async recover(closedInOrder: boolean, checkpoint: Checkpoint): Promise<void> {
     const { log, queues, index, config, logger } = this;
     if (log.files.files.length === 0) {
       if (queues.queueCount > 0) logger.warn("the commit log is empty; dropping consume queues and index");
@@ -147,7 +148,12 @@ class LogStore implements MessageStore, CommitLogFollower {
       index?.destroy();
       return;
     }
-    const queuesEnd = queues.recover(clean);
+    let queuesEnd = queues.recover(closedInOrder);
+    const clean = closedInOrder && newestEntryIsRecord(log, queues);
+    if (closedInOrder && !clean) {
+      logger.warn("the newest consume-queue entry has no record in the log: the store is checked as after a kill");
+      queuesEnd = queues.recover(false);
+    }
     const end = await recoverCommitLog({
       log,
       config,
@@ -488,6 +494,22 @@ class LogStore implements MessageStore, CommitLogFollower {
     this.lock?.release();
     this.phase = "closed";
   }
+}
+
+/**
+ * Whether the log and the queues are of one time: queues of a restored backup, or entries that a Java broker cut in memory only,
+ * lead to places where the log has something else.
+ */
+function newestEntryIsRecord(log: CommitLog, queues: ConsumeQueueStore): boolean {
+  const queue = queues.newestQueue;
+  const entry = queue?.entry(queue.maxIndex - 1);
+  if (queue === undefined || entry === undefined) return true;
+  const file = log.files.findByOffset(entry.physicalOffset);
+  if (file === undefined) return false;
+  const record = new RecordView();
+  const start = entry.physicalOffset - file.fileFromOffset;
+  const found = record.read(file.buffer, start, file.fileSize, entry.physicalOffset) === "record";
+  return found && record.size === entry.size && record.queueOffset === queue.maxIndex - 1 && record.bodyIntact;
 }
 
 const PHASE_TEXT: Record<Phase, string> = {

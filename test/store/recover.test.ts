@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { decodeRecord } from "../../lib/message/record.ts";
+import { checkStore } from "../../lib/store/check.ts";
 import { LogLines, message, openStore, type Store, smallConfig, TempDir } from "./store-fixture.ts";
 
 /** Bodies of all records from the log's begin to its end. */
@@ -248,5 +249,25 @@ describe("bounded recovery", () => {
     const opened = await openStore(config);
     expect(opened.maxPhyOffset).toBe(offsets[1]!);
     await opened.shutdown();
+  });
+
+  test("queues that know more than the log after a clean stop are not believed", async () => {
+    using dir = new TempDir();
+    const config = smallConfig(dir.path);
+    const store = await openStore(config);
+    for (let i = 0; i < 40; i++) store.append(message("T", i % 2, `body ${i}`));
+    await store.shutdown();
+    using old = new TempDir();
+    cpSync(join(dir.path, "commitlog"), old.path, { recursive: true });
+    const more = await openStore(config);
+    for (let i = 40; i < 60; i++) more.append(message("T", i % 2, `lost ${i}`));
+    await more.shutdown();
+    cpSync(old.path, join(dir.path, "commitlog"), { recursive: true });
+    const again = await openStore(config);
+    expect((await bodies(again)).length).toBe(40);
+    expect(again.queues.nextOffset("T", 0)).toBe(20);
+    expect(again.append(message("T", 0, "next")).queueOffset).toBe(20);
+    await again.shutdown();
+    expect(checkStore({ ...config, messageIndexEnable: false }).problems).toEqual([]);
   });
 });

@@ -132,6 +132,15 @@ export class ConsumeQueueStore {
     return maxPhysical;
   }
 
+  /** The queue whose last entry lies furthest in the log; undefined without entries. */
+  get newestQueue(): ConsumeQueue | undefined {
+    let newest: ConsumeQueue | undefined;
+    for (const queues of this.table.values())
+      for (const queue of queues.values())
+        if (queue.maxPhysical >= 0 && queue.maxPhysical > (newest?.maxPhysical ?? -1)) newest = queue;
+    return newest;
+  }
+
   get queueCount(): number {
     let count = 0;
     for (const queues of this.table.values()) count += queues.size;
