@@ -56,6 +56,8 @@ export class BrokerService implements Service {
   }
 
   async start(): Promise<void> {
+    const { brokerName, storePathRootDir } = this.config;
+    say(`broker ${brokerName} starts on the store ${storePathRootDir}`);
     if (this.embeds) await this.embedNameServer();
     try {
       await this.broker.start();

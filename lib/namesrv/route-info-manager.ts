@@ -6,14 +6,19 @@ import {
   sameDataVersion,
 } from "../protocol/body/register-broker-body.ts";
 import type { BrokerData, QueueData } from "../protocol/body/topic-route-data.ts";
+import { ResponseCode } from "../remoting/codes.ts";
+import { ResponseError } from "../remoting/response-error.ts";
 import type { Connection } from "../remoting/types.ts";
 
 const HEARTBEAT_TIMEOUT_MS = 120_000;
 const MASTER_ID = 0;
 export const PERM_READ = 4;
 export const PERM_WRITE = 2;
-/** Topics whose brokers left, kept to say so; the oldest are forgotten first. */
-const LOST_TOPICS_MAX = 10_000;
+/** More is no cluster but a mistake or an attack: further registrations are refused. */
+const BROKERS_MAX = 10_000;
+const TOPICS_MAX = 1_000_000;
+/** Topics whose brokers left, kept to say so; beyond it all before are forgotten. */
+const LOST_TOPICS_MAX = 100_000;
 
 /** Header of REGISTER_BROKER. */
 export interface Registration {
@@ -74,7 +79,7 @@ export class RouteInfoManager {
 
   /**
    * Takes a registration. `decode` is called unless this broker sent the same body (`digest`) last time. Returns undefined when it is
-   * refused: one changed topic from a broker that has not told the others yet.
+   * refused: one changed topic from a broker that has not told the others yet. Throws ResponseError beyond the bounds.
    */
   register(
     registration: Registration,
@@ -95,6 +100,7 @@ export class RouteInfoManager {
       return {};
     }
     if (!broker.brokerAddrs.has(registration.brokerId) && body.topics.length === 1) return undefined;
+    this.checkBounds(known === undefined, body);
     const first = this.enter(registration, broker);
     if (this.keepsTopics(registration, broker)) this.takeTopics(registration, broker, body, known, first);
     if (known === undefined) this.logRegistered(registration, body);
@@ -192,6 +198,22 @@ export class RouteInfoManager {
     }
     this.onChange();
     return count;
+  }
+
+  private checkBounds(isNew: boolean, body: RegisterBrokerBody): void {
+    if (isNew && this.brokerLiveTable.size >= BROKERS_MAX)
+      throw new ResponseError(
+        ResponseCode.SYSTEM_ERROR,
+        `register broker failed: ${BROKERS_MAX} brokers are registered`,
+      );
+    const topics = this.topicQueueTable.size;
+    if (topics + body.topics.length <= TOPICS_MAX) return;
+    const added = body.topics.reduce((sum, { topicName }) => sum + (this.topicQueueTable.has(topicName) ? 0 : 1), 0);
+    if (topics + added > TOPICS_MAX)
+      throw new ResponseError(
+        ResponseCode.SYSTEM_ERROR,
+        `register broker failed: ${topics} topics are registered, ${added} more are too many`,
+      );
   }
 
   private isCurrent(known: BrokerLiveInfo, registration: Registration): boolean {
@@ -354,12 +376,9 @@ export class RouteInfoManager {
   }
 
   private rememberLost(topic: string, brokerName: string): void {
-    this.lostTopics.delete(topic);
+    // Dropping the oldest one by one would walk over the places of those dropped before.
+    if (this.lostTopics.size >= LOST_TOPICS_MAX) this.lostTopics.clear();
     this.lostTopics.set(topic, { brokerName, since: this.now() });
-    if (this.lostTopics.size > LOST_TOPICS_MAX) {
-      const [oldest] = this.lostTopics.keys();
-      if (oldest !== undefined) this.lostTopics.delete(oldest);
-    }
   }
 
   /** A slave is told its master. */

@@ -43,6 +43,18 @@ describe("registration", () => {
     expect(await broker.topics()).toEqual([]);
   });
 
+  test("more brokers than any cluster has are refused", async () => {
+    await using fixture = await NamesrvFixture.start();
+    const peer = fixture.peer();
+    for (let i = 0; i < 10_000; i += 500) {
+      const some = Array.from({ length: 500 }, (_, n) => peer.register({ name: `b${i + n}`, address: `a${i + n}:1` }));
+      for (const { code } of await Promise.all(some)) expect(code).toBe(0);
+    }
+    const refused = await peer.register({ name: "one more", address: "x:1" });
+    expect(refused).toMatchObject({ code: 1, remark: "register broker failed: 10000 brokers are registered" });
+    expect((await peer.register({ name: "b1", address: "a1:1", counter: 9 })).code).toBe(0);
+  });
+
   test("a header without an address is refused", async () => {
     await using fixture = await NamesrvFixture.start();
     const response = await fixture.peer().call(RequestCode.REGISTER_BROKER, { brokerName: "b" }, registerBody());
