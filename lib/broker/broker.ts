@@ -94,6 +94,7 @@ class BrokerController implements Broker, BrokerContext {
   storeHost: Buffer = Buffer.alloc(8);
   startedAt = 0;
   stopping = false;
+  private recovering = true;
 
   private readonly nameServerList: NameServerList;
   private readonly outApi: BrokerOutApi;
@@ -160,6 +161,8 @@ class BrokerController implements Broker, BrokerContext {
     await this.advertise(port);
     this.store = this.createStore();
     try {
+      // Who looks for a living process finds one while the store recovers; the gate refuses all else until then.
+      await this.listen(port);
       this.topics.load();
       this.groups.load();
       this.offsets.load();
@@ -167,7 +170,7 @@ class BrokerController implements Broker, BrokerContext {
       await this.store.load();
       this.offsets.clampToQueueMax((topic, queueId) => this.store.getMaxOffsetInQueue(topic, queueId));
       this.startServices();
-      await this.listen(port);
+      this.recovering = false;
     } catch (error) {
       await this.stop();
       throw error;
@@ -182,7 +185,7 @@ class BrokerController implements Broker, BrokerContext {
   }
 
   registerBroker(changed?: readonly TopicConfig[]): void {
-    if (this.server === undefined || this.stopping) return;
+    if (this.server === undefined || this.recovering || this.stopping) return;
     if (changed === undefined) this.outApi.registerAll();
     else this.outApi.topicsChanged(changed);
   }
@@ -278,12 +281,14 @@ class BrokerController implements Broker, BrokerContext {
     this.offsetTimer = setInterval(() => void this.offsets.persist(), config.flushConsumerOffsetInterval);
   }
 
-  /** While the broker stops only what lets clients leave is still served. */
+  /** Nothing is served before the store is recovered; while the broker stops, what lets clients leave. */
   private gate(code: number): RemotingResponse | undefined {
-    if (!this.stopping || SERVED_WHILE_STOPPING.has(code)) return undefined;
+    if (!this.recovering && !this.stopping) return undefined;
+    if (!this.recovering && SERVED_WHILE_STOPPING.has(code)) return undefined;
+    const state = this.stopping ? "is shutting down" : "is recovering its store";
     return {
       code: ResponseCode.SERVICE_NOT_AVAILABLE,
-      remark: `service not available now: broker ${this.config.brokerName} is shutting down`,
+      remark: `service not available now: broker ${this.config.brokerName} ${state}`,
     };
   }
 

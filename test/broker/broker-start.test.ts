@@ -1,6 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import { createBroker } from "../../lib/broker/broker.ts";
 import { defaultBrokerConfig } from "../../lib/config/broker-config.ts";
+import { createRemotingClient } from "../../lib/remoting/client.ts";
+import { RequestCode, ResponseCode } from "../../lib/remoting/codes.ts";
+import { until } from "../support/until.ts";
 import { BrokerFixture } from "./support/broker-fixture.ts";
 import { MemoryLogger } from "./support/memory-logger.ts";
 
@@ -34,6 +37,41 @@ describe("start", () => {
       await first.restart();
     } finally {
       await first.close();
+    }
+  });
+
+  test("listens at once and refuses with the cause until the store is recovered", async () => {
+    const fixture = await BrokerFixture.start();
+    await fixture.broker.stop();
+    const config = defaultBrokerConfig({ ...fixture.broker.context.config, listenPort: 0 });
+    const broker = createBroker(config, { logger: fixture.logger });
+    const recovery = Promise.withResolvers<void>();
+    const { schedule } = broker.context;
+    const load = schedule.load.bind(schedule);
+    schedule.load = () => {
+      load();
+      const { store } = broker.context;
+      const recover = store.load.bind(store);
+      store.load = () => recovery.promise.then(recover);
+    };
+    const started = broker.start();
+    const client = createRemotingClient();
+    try {
+      await until(() => broker.listenPort > 0);
+      const request = { code: RequestCode.GET_BROKER_RUNTIME_INFO };
+      const refused = await client.invoke(`127.0.0.1:${broker.listenPort}`, request, 3000);
+      expect(refused.code).toBe(ResponseCode.SERVICE_NOT_AVAILABLE);
+      expect(refused.remark).toContain("recovering");
+      recovery.resolve();
+      await started;
+      const served = await client.invoke(`127.0.0.1:${broker.listenPort}`, request, 3000);
+      expect(served.code).toBe(ResponseCode.SUCCESS);
+    } finally {
+      recovery.resolve();
+      await client.close();
+      await started;
+      await broker.stop();
+      await fixture.close();
     }
   });
 
