@@ -1,6 +1,6 @@
-import { totalmem } from "node:os";
 import { createLogger, type Logger } from "../base/log.ts";
 import { viewLong } from "../message/long.ts";
+import { memoryBytes } from "../os/memory.ts";
 import type { CommitLog } from "./commitlog/commit-log.ts";
 import type { ConsumeQueue } from "./consumequeue/consume-queue.ts";
 import type { ConsumeQueueStore } from "./consumequeue/consume-queue-store.ts";
@@ -52,12 +52,6 @@ interface Chosen {
   physicalOffset: number[];
   size: number[];
   bytes: number;
-}
-
-/** Memory of the machine, or of the container where that is less. */
-export function memoryBytes(): number {
-  const constrained = process.constrainedMemory?.() ?? 0;
-  return constrained > 0 ? Math.min(totalmem(), constrained) : totalmem();
 }
 
 /** Finds the messages for a pull [DefaultMessageStore#getMessage]. */

@@ -21,6 +21,7 @@ import {
 import { MessageInner } from "../../message/message-inner.ts";
 import { recordStoreTimestamp } from "../../message/record.ts";
 import { isConsumable } from "../../message/sys-flag.ts";
+import { memoryBytes } from "../../os/memory.ts";
 import { deliverTimestamp, parseDelayLevels } from "../delay-levels.ts";
 import type { MappedFile } from "../mappedfile/mapped-file.ts";
 import { MappedFileQueue } from "../mappedfile/mapped-file-queue.ts";
@@ -34,8 +35,8 @@ import { type TransientBuffer, TransientStore } from "./transient-store.ts";
 const SCHEDULE_TOPIC = "SCHEDULE_TOPIC_XXXX";
 /** Names whose bytes are kept; beyond it the cache starts anew. */
 const TOPICS_CACHED_MAX = 65_536;
-/** What was written this recently is in memory without asking the kernel. */
-const HOT_BYTES = 256 * 1024 * 1024;
+/** What was written this recently is in memory without asking the kernel; less where memory is short. */
+const HOT_BYTES = Math.min(256 * 1024 * 1024, memoryBytes() / 16);
 /** After a file could not be made, the disk is asked again this much later. */
 const CREATE_RETRY_MS = 1000;
 
