@@ -148,11 +148,11 @@ class LogStore implements MessageStore, CommitLogFollower {
       index?.destroy();
       return;
     }
-    let queuesEnd = queues.recover(closedInOrder);
+    let queuesEnd = await queues.recoverInSlices(closedInOrder);
     const clean = closedInOrder && newestEntryIsRecord(log, queues);
     if (closedInOrder && !clean) {
       logger.warn("the newest consume-queue entry has no record in the log: the store is checked as after a kill");
-      queuesEnd = queues.recover(false);
+      queuesEnd = await queues.recoverInSlices(false);
     }
     const end = await recoverCommitLog({
       log,
