@@ -2,6 +2,7 @@ import { now } from "../base/clock.ts";
 import { ConfigError, errorText } from "../base/errors.ts";
 import { createLogger, type Logger } from "../base/log.ts";
 import type { BrokerConfig } from "../config/broker-config.ts";
+import { brokerRefusal } from "../config/refusals.ts";
 import { formatAddress, hostBytes } from "../remoting/address.ts";
 import { RequestCode, ResponseCode } from "../remoting/codes.ts";
 import { createRemotingServer } from "../remoting/server.ts";
@@ -56,23 +57,9 @@ export interface Broker {
 
 /** The broker with all its parts, wired in one place. Throws ConfigError for keys this build cannot honour. */
 export function createBroker(config: BrokerConfig, options: BrokerOptions = {}): Broker {
-  refuseUnhonoured(config);
+  const refusal = brokerRefusal(config);
+  if (refusal !== undefined) throw new ConfigError(refusal);
   return new BrokerController(config, options);
-}
-
-/** A key that would change what is stored or delivered is never ignored. */
-function refuseUnhonoured(config: BrokerConfig): void {
-  if (config.enablePropertyFilter) {
-    throw new ConfigError("enablePropertyFilter=true: this build has no SQL92 filter, want false");
-  }
-  if (config.brokerRole === "SLAVE") {
-    throw new ConfigError("brokerRole=SLAVE: this build does not replicate, want ASYNC_MASTER or SYNC_MASTER");
-  }
-  if (config.brokerRole === "SYNC_MASTER" && config.inSyncReplicas > 1) {
-    throw new ConfigError(
-      `brokerRole=SYNC_MASTER with inSyncReplicas=${config.inSyncReplicas}: this build does not replicate, want inSyncReplicas=1`,
-    );
-  }
 }
 
 class BrokerController implements Broker, BrokerContext {

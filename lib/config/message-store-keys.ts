@@ -219,6 +219,7 @@ export const messageStoreKeys = {
   pullBatchMaxMessageCount: key.int(160, "upper limit of maxMsgNums", { min: 0, later: true }),
   totalReplicas: key.int(1, "replica count of the group", { important: true, min: 1, later: true }),
   inSyncReplicas: key.int(1, "acks needed incl. master (1 = no waiting, even with SYNC_MASTER)", {
+    later: true,
     important: true,
     min: 1,
   }),

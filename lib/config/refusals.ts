@@ -47,8 +47,8 @@ export const BROKER_REFUSALS: readonly Refusal[] = [
   ...SECURITY,
   {
     key: "brokerRole",
-    refuses: (role) => role === "SLAVE",
-    why: `${NO_REPLICATION}: want ASYNC_MASTER or SYNC_MASTER`,
+    refuses: not("ASYNC_MASTER"),
+    why: `${NO_REPLICATION}, every message would be on one machine only: want ASYNC_MASTER`,
   },
   {
     key: "inSyncReplicas",
@@ -85,4 +85,10 @@ export function refusesUnknown(key: string, value: string): string | undefined {
   if (!/^(rocketmq\.)?tls\./i.test(key)) return undefined;
   if (/^(disabled|false)$/i.test(value) && /(mode|enable)$/.test(key)) return undefined;
   return "this version has no TLS: remove the key";
+}
+
+/** Why a broker's configuration that came from no file cannot be honoured; undefined when it can. */
+export function brokerRefusal(config: Readonly<Record<string, unknown>>): string | undefined {
+  const refusal = BROKER_REFUSALS.find(({ key, refuses }) => config[key] !== undefined && refuses(config[key]));
+  return refusal === undefined ? undefined : `${refusal.key}=${config[refusal.key]}: ${refusal.why}`;
 }

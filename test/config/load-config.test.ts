@@ -84,9 +84,9 @@ describe("a good file", () => {
   });
 
   test("a master has id 0", () => {
-    const { config, notices } = loadBrokerConfig({ text: "brokerId=2\nbrokerRole=SYNC_MASTER" });
+    const { config, notices } = loadBrokerConfig({ text: "brokerId=2\nbrokerRole=ASYNC_MASTER" });
     expect(config.brokerId).toBe(0);
-    expect(notices).toEqual(["brokerId=2 becomes 0: brokerRole=SYNC_MASTER is a master"]);
+    expect(notices).toEqual(["brokerId=2 becomes 0: brokerRole=ASYNC_MASTER is a master"]);
   });
 });
 
