@@ -67,6 +67,9 @@ export class ConsumeQueueStore {
   readonly #mapped = new Set<ConsumeQueue>();
   readonly #flushingMapped: ConsumeQueue[] = [];
   #mappedFiles = 0;
+  #last: ConsumeQueue | undefined;
+  #lastTopic = "";
+  #lastQueueId = -1;
   #deferred: Deferred[] = [];
   #flushing: Promise<void> | undefined;
   #flushFailed = false;
@@ -165,7 +168,14 @@ export class ConsumeQueueStore {
 
   /** The queue if it exists. */
   find(topic: string, queueId: number): ConsumeQueue | undefined {
-    return this.table.get(topic)?.get(queueId);
+    if (queueId === this.#lastQueueId && topic === this.#lastTopic) return this.#last;
+    const queue = this.table.get(topic)?.get(queueId);
+    if (queue === undefined) return undefined;
+    // An append asks three times for the same queue.
+    this.#last = queue;
+    this.#lastTopic = topic;
+    this.#lastQueueId = queueId;
+    return queue;
   }
 
   /** The queue, made when there is none (its directory comes with its first entry). */
@@ -185,12 +195,13 @@ export class ConsumeQueueStore {
 
   /** Queue offset that the next record of the queue gets; 0 for an unknown queue. */
   nextOffset(topic: string, queueId: number): number {
-    return this.table.get(topic)?.get(queueId)?.nextQueueOffset ?? 0;
+    return this.find(topic, queueId)?.nextQueueOffset ?? 0;
   }
 
   /** Counts `by` records as appended to the log. */
   increase(topic: string, queueId: number, by: number): void {
-    this.queue(topic, queueId).nextQueueOffset += by;
+    const queue = this.find(topic, queueId) ?? this.queue(topic, queueId);
+    queue.nextQueueOffset += by;
   }
 
   /**
@@ -206,7 +217,7 @@ export class ConsumeQueueStore {
     tagsCode: number,
     storeTimestamp: number,
   ): void {
-    const queue = this.table.get(topic)?.get(queueId) ?? this.queue(topic, queueId);
+    const queue = this.find(topic, queueId) ?? this.queue(topic, queueId);
     if (this.#deferred.length === 0) {
       try {
         queue.put(queueOffset, physicalOffset, size, tagsCode);
@@ -330,6 +341,8 @@ export class ConsumeQueueStore {
   }
 
   #forget(queue: ConsumeQueue): void {
+    this.#last = undefined;
+    this.#lastQueueId = -1;
     queue.close(true);
     this.#dirty.delete(queue);
     this.#mapped.delete(queue);
