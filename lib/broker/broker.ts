@@ -283,6 +283,7 @@ class BrokerController implements Broker, BrokerContext {
     const begun = Date.now();
     this.stopping = true;
     this.logger.info("broker stops: new work is refused");
+    if (this.recovering) this.abandonTables();
     clearInterval(this.offsetTimer);
     this.nameServerList.shutdown();
     this.server?.stopListening();
@@ -300,6 +301,11 @@ class BrokerController implements Broker, BrokerContext {
     });
     this.stats.shutdown();
     this.logger.info("broker stopped", { ms: Date.now() - begun });
+  }
+
+  /** A start that failed, on a store that another process holds perhaps, leaves every file of it alone. */
+  private abandonTables(): void {
+    for (const table of [this.topics, this.groups, this.offsets, this.schedule.offsets]) table.abandon();
   }
 
   private clientRules(): ConstructorParameters<typeof ClientManager>[0] {

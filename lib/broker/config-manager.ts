@@ -134,6 +134,11 @@ export abstract class ConfigManager {
     this.#failing = true;
   }
 
+  /** Writes nothing any more: the store is not ours, or was not recovered, and its file must stay as it is. */
+  abandon(): void {
+    this.#stopped = true;
+  }
+
   /** Waits for a running write, then writes the last state synchronously. Later `persist` calls do nothing. */
   async stop(): Promise<void> {
     while (this.#writing !== undefined || this.#next !== undefined) await (this.#next ?? this.#writing);

@@ -1,4 +1,6 @@
 import { describe, expect, test } from "bun:test";
+import { existsSync, readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
 import { createBroker } from "../../lib/broker/broker.ts";
 import { defaultBrokerConfig } from "../../lib/config/broker-config.ts";
 import { createRemotingClient } from "../../lib/remoting/client.ts";
@@ -31,8 +33,15 @@ describe("start", () => {
     const first = await BrokerFixture.start();
     try {
       const config = defaultBrokerConfig({ ...first.broker.context.config, listenPort: 0 });
-      const second = createBroker(config, { logger: new MemoryLogger() });
+      const tables = join(config.storePathRootDir, "config");
+      const filesOf = () =>
+        Object.fromEntries(
+          (existsSync(tables) ? readdirSync(tables) : []).map((name) => [name, statSync(join(tables, name)).ino]),
+        );
+      const before = filesOf();
+      const second = createBroker({ ...config, brokerName: "second" }, { logger: new MemoryLogger() });
       await expect(second.start()).rejects.toThrow(/lock|in use/i);
+      expect(filesOf()).toEqual(before);
       expect(first.broker.context.stopping).toBe(false);
       await first.restart();
     } finally {
