@@ -259,7 +259,16 @@ export class ConsumeQueueStore {
 
   /** Removes entries of records at or beyond `physicalEnd`, everywhere. */
   truncateDirty(physicalEnd: number): void {
-    for (const queues of this.table.values()) for (const queue of queues.values()) queue.truncate(physicalEnd);
+    let entries = 0;
+    let cut = 0;
+    for (const queues of this.table.values())
+      for (const queue of queues.values()) {
+        const removed = queue.truncate(physicalEnd);
+        entries += removed;
+        if (removed > 0) cut++;
+      }
+    if (cut > 0)
+      this.#logger.info(`${entries} entries of ${cut} consume queues removed from log offset ${physicalEnd} on`);
   }
 
   /** The log lost its files below `minPhysical`. Queues look for their min offset when next asked; nothing to do at once. */

@@ -297,9 +297,9 @@ export class ConsumeQueue {
     }
   }
 
-  /** Removes the entries of records at or behind `physicalEnd`; their bytes become zeros [ConsumeQueue#truncateDirtyLogicFiles]. */
-  truncate(physicalEnd: number): void {
-    if (this.maxPhysical <= physicalEnd) return;
+  /** Removes the entries of records at or behind `physicalEnd`; their bytes become zeros [ConsumeQueue#truncateDirtyLogicFiles]. Returns how many. */
+  truncate(physicalEnd: number): number {
+    if (this.maxPhysical <= physicalEnd) return 0;
     const end = this.#lowerBound(physicalEnd);
     const before = this.maxIndex;
     const first = this.firstIndex;
@@ -309,9 +309,7 @@ export class ConsumeQueue {
     this.#cutTo(end);
     this.nextQueueOffset = this.maxIndex;
     this.#minFor = -1;
-    this.#surroundings.logger.info(
-      `queue ${this.topic}-${this.queueId}: cut ${before - end} entries beyond the log's end ${physicalEnd}`,
-    );
+    return before - end;
   }
 
   #cutTo(end: number): void {
