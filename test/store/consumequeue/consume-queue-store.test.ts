@@ -4,6 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Logger } from "../../../lib/base/log.ts";
 import { ConsumeQueueStore } from "../../../lib/store/consumequeue/consume-queue-store.ts";
+import { FlushConsumeQueueService } from "../../../lib/store/consumequeue/flush-consume-queue-service.ts";
+import { until } from "../../support/until.ts";
 
 const PER_FILE = 50;
 const FILE_BYTES = PER_FILE * 20;
@@ -263,6 +265,24 @@ describe("flush", () => {
     expect(store.find("T", 0)?.dirty).toBe(true);
     await store.shutdown();
   });
+});
+
+test("the flush clock tells the flushed timestamp after thorough flushes", async () => {
+  const store = open();
+  fill(store, "T", 0, 0, 10);
+  const told: number[] = [];
+  const clock = new FlushConsumeQueueService(
+    { flushIntervalConsumeQueue: 1, flushConsumeQueueLeastPages: 2, flushConsumeQueueThoroughInterval: 0 },
+    store,
+    (timestamp) => void told.push(timestamp),
+  );
+  clock.start();
+  await until(() => told.length > 0);
+  fill(store, "T", 0, 10, 20);
+  await until(() => told.at(-1) === 7019);
+  clock.stop();
+  expect(told[0]).toBe(7009);
+  await store.shutdown();
 });
 
 test("no more files are mapped than allowed, and those unmapped while dirty lose nothing", async () => {
