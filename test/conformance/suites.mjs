@@ -3,7 +3,7 @@ import { mixedSuites } from "./suites/mixed.mjs";
 import { mqadminSuite } from "./suites/mqadmin.mjs";
 import { storeSuites } from "./suites/store.mjs";
 import { goSuite, nodeSuite } from "./support/cache.mjs";
-import { startBroker, startNamesrv } from "./support/cluster.mjs";
+import { registered, startBroker, startNamesrv } from "./support/cluster.mjs";
 import { driveJava, driveProgram } from "./support/driver.mjs";
 import { createTopic } from "./support/remoting.mjs";
 
@@ -45,18 +45,31 @@ function javaClient(version, label) {
 /** The broker is stopped and killed under clients that stay connected; it comes back on the same port. */
 const restart = {
   name: "broker-restart",
-  about: "a broker stops in order and is killed under Java clients that stay",
+  about: "a broker stops in order and is killed, a name server is killed, under Java clients that stay",
   targets: ["mq", "java"],
   needs: javaTools,
   async run(context) {
     const { report, suite, target, dir, own } = context;
-    const { namesrv, broker } = await cluster(context);
+    const { namesrv, broker } = await cluster(context, { registerNameServerPeriod: "10000" });
     let current = broker;
     const again = async (signal) => {
       await current.stop(signal);
-      current = own(await startBroker(target, `${dir}/broker`, namesrv.address, { listenPort: String(broker.port) }));
+      current = own(
+        await startBroker(target, `${dir}/broker`, namesrv.address, {
+          listenPort: String(broker.port),
+          registerNameServerPeriod: "10000",
+        }),
+      );
     };
-    const answers = { stop: () => again("SIGTERM"), kill: () => again("SIGKILL") };
+    const answers = {
+      stop: () => again("SIGTERM"),
+      kill: () => again("SIGKILL"),
+      namesrv: async () => {
+        await namesrv.stop("SIGKILL");
+        own(await startNamesrv(target, `${dir}/namesrv`, namesrv.port));
+        await registered(current, namesrv.address);
+      },
+    };
     await driveJava(report, suite, {
       version: "v5",
       encoding: "ROCKETMQ",

@@ -42,6 +42,35 @@ const javaBroker = {
   },
 };
 
+const mixedCluster = {
+  name: "mixed-cluster",
+  about: "a Java broker and an mq broker in one cluster, each registered with a Java and an mq name server",
+  targets: ["mq"],
+  needs: javaTools,
+  async run({ report, suite, dir, own }) {
+    const servers = await Promise.all(["java", "mq"].map((kind) => startNamesrv(kind, `${dir}/namesrv-${kind}`)));
+    const namesrv = servers
+      .map(own)
+      .map((server) => server.address)
+      .join(";");
+    own(await startBroker("java", `${dir}/broker-a`, namesrv));
+    own(await startBroker("mq", `${dir}/broker-b`, namesrv, { brokerName: "broker-b" }));
+    for (const [version, encoding] of [
+      ["v5", "ROCKETMQ"],
+      ["v4", "JSON"],
+    ]) {
+      await driveJava(report, `${suite}/${version}`, {
+        version,
+        encoding,
+        namesrv,
+        run: `mixedc${version}`,
+        themes: "cluster",
+        dir,
+      });
+    }
+  },
+};
+
 /** Runs mq with a home of its own, where broadcasting keeps offsets, and gives the lines of its standard output. */
 async function runMq(home, args, timeoutMs) {
   const env = { NO_COLOR: "1", HOME: home };
@@ -262,4 +291,4 @@ function tools(kind) {
   };
 }
 
-export const mixedSuites = [mqBroker, javaBroker, tools("java"), tools("mq")];
+export const mixedSuites = [mqBroker, javaBroker, mixedCluster, tools("java"), tools("mq")];

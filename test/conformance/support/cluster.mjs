@@ -122,9 +122,9 @@ export async function startBroker(kind, dir, namesrv, overrides = {}) {
 }
 
 /** Waits until every name server knows the broker; asked by the plainest client there is. */
-async function registered(server, namesrv) {
+export async function registered(server, namesrv) {
   const { clusterInfo } = await import("./remoting.mjs");
-  const end = Date.now() + 30_000;
+  const end = Date.now() + 60_000;
   for (const address of namesrv.split(";")) {
     for (;;) {
       const info = await clusterInfo(address).catch((error) => String(error));

@@ -7,7 +7,7 @@ import java.nio.charset.StandardCharsets;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.common.message.Message;
 
-/** A broker that stops in order, or is killed, and starts again under clients that stay. */
+/** A broker that stops in order, or is killed, and a name server that is killed, start again under clients that stay. */
 final class BrokerRestartTheme implements Theme {
     @Override
     public void run(Context context) throws Exception {
@@ -18,7 +18,7 @@ final class BrokerRestartTheme implements Theme {
         PushTheme.consumer(context, topic, arrived);
         Set<String> acknowledged = new LinkedHashSet<>();
         int next = 0;
-        for (String way : List.of("start", "stop", "kill")) {
+        for (String way : List.of("start", "stop", "kill", "namesrv")) {
             if (!way.equals("start")) {
                 Context.ask(way);
             }
@@ -38,6 +38,8 @@ final class BrokerRestartTheme implements Theme {
             context.await("all-arrive-after-" + way, () -> arrived.containsAll(acknowledged),
                 () -> Context.difference(acknowledged, arrived));
         }
+        // A name server keeps routes in memory only; the new one has them from the brokers.
+        context.await("routes-come-back", () -> context.admin().examineTopicRouteInfo(topic).getQueueDatas().size() == 1, () -> "none");
         List<String> stored = Context.bodies(context.readAll(topic));
         context.check("acknowledged-are-stored", stored.containsAll(acknowledged), Context.difference(acknowledged, stored));
         context.equal("stored-once", new LinkedHashSet<>(stored).size(), stored.size());

@@ -45,6 +45,7 @@ public final class Conformance {
     private static Theme steered(String name) {
         switch (name) {
             case "consume-from-middle": return new ConsumeFromMiddleTheme();
+            case "cluster": return new ClusterTheme();
             case "golden": return new GoldenTheme();
             case "broker-restart": return new BrokerRestartTheme();
             case "store-step": return new StoreTheme(true);
