@@ -161,6 +161,7 @@ class LogStore implements MessageStore, CommitLogFollower {
       minTimestamp: checkpoint.minTimestamp,
       indexMsgTimestamp: checkpoint.indexMsgTimestamp,
       queuesEnd,
+      tornEnd: queues.tornEnd,
       onStart: (offset) => {
         if (clean) return;
         queues.truncateDirty(offset);

@@ -26,6 +26,8 @@ export interface RecoverOptions {
   indexMsgTimestamp: number;
   /** After a clean stop: end of the last record that a consume queue knows, -1 for none. */
   queuesEnd: number;
+  /** Where a queue that lost entries ends, -1 at its beginning: dispatch must begin there at the latest. */
+  tornEnd?: number | undefined;
   /** Told the offset from which every record will be dispatched, before the first is: what is known beyond it is stale. */
   onStart: (offset: number) => void;
   dispatch: (request: DispatchRequest) => void;
@@ -42,7 +44,7 @@ export async function recoverCommitLog(options: RecoverOptions): Promise<number>
   const { log, clean, logger } = options;
   const { files } = log.files;
   if (files.length === 0) return 0;
-  const start = clean ? cleanStart(options) : uncleanStart(options);
+  const start = Math.min(clean ? cleanStart(options) : uncleanStart(options), tornStart(options));
   if (!clean) logger?.warn("the store was not closed in order; checking the commit log", { from: start });
   options.onStart(start);
   const scan = new Scan(options, start);
@@ -70,6 +72,14 @@ function cleanStart(options: RecoverOptions): number {
   if (untouched || new RecordView().read(file.buffer, position, file.fileSize, queuesEnd) !== "illegal")
     return queuesEnd;
   return file.fileFromOffset;
+}
+
+/** Begin of the file that holds a torn queue's end: a queue's word is not enough to begin inside a file. */
+function tornStart({ log, tornEnd, logger }: RecoverOptions): number {
+  if (tornEnd === undefined) return Number.POSITIVE_INFINITY;
+  const start = log.files.findByOffset(tornEnd)?.fileFromOffset ?? log.minOffset;
+  logger?.warn("a consume queue lost entries: dispatching the commit log again", { from: start });
+  return start;
 }
 
 /** The newest file whose first record was stored before everything derived was on the disk; else the first file. */

@@ -184,6 +184,25 @@ describe("bounded recovery", () => {
     await store.shutdown();
   });
 
+  test("a queue whose last file was cut is filled up again after a clean stop", async () => {
+    using dir = new TempDir();
+    const config = smallConfig(dir.path);
+    let store = await openStore(config);
+    for (let i = 0; i < 300; i++) store.append(message("T", i % 3, Buffer.alloc(1000), { KEYS: `k${i}` }));
+    await store.shutdown();
+    const folder = join(dir.path, "consumequeue/T/1");
+    const last = join(folder, readdirSync(folder).sort().at(-1)!);
+    for (const bytes of [0, 7, 100]) {
+      writeFileSync(last, readFileSync(last).subarray(0, bytes));
+      const logger = new LogLines();
+      store = await openStore(config, {}, logger);
+      expect([0, 1, 2].map((queueId) => store.getMaxOffsetInQueue("T", queueId))).toEqual([100, 100, 100]);
+      expect(logger.lines.some((line) => line.includes("lost entries"))).toBe(true);
+      await store.shutdown();
+      expect(checkStore(config).problems).toEqual([]);
+    }
+  });
+
   test("a commit log that is gone takes queues and index with it", async () => {
     using dir = new TempDir();
     const config = smallConfig(dir.path);

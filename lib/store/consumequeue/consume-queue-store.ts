@@ -151,6 +151,15 @@ export class ConsumeQueueStore {
       }
   }
 
+  /** Where the first of the queues that lost entries ends in the log, -1 at its beginning; undefined when none did. */
+  get tornEnd(): number | undefined {
+    let end: number | undefined;
+    for (const queues of this.table.values())
+      for (const queue of queues.values())
+        if (queue.torn && queue.maxPhysical < (end ?? Number.POSITIVE_INFINITY)) end = queue.maxPhysical;
+    return end;
+  }
+
   /** The queue whose last entry lies furthest in the log; undefined without entries. */
   get newestQueue(): ConsumeQueue | undefined {
     let newest: ConsumeQueue | undefined;

@@ -57,6 +57,8 @@ export class ConsumeQueue {
 
   dirty = false;
   #firstDirtyFile = 0;
+  /** `recover` found the last file short: entries of records before the newest of all queues may be missing. */
+  torn = false;
   #flushedIndex = 0;
   #flushing = false;
 
@@ -71,7 +73,9 @@ export class ConsumeQueue {
 
   /** Reads the directory and finds the end. Throws ConfigError naming the file that cannot be. */
   recover(clean: boolean): void {
-    this.#range = listQueueFiles(this.directory, this.fileBytes, this.#surroundings.logger);
+    const listed = listQueueFiles(this.directory, this.fileBytes, this.#surroundings.logger);
+    this.#range = { first: listed.first, last: listed.last };
+    this.torn ||= listed.torn;
     this.#listed = true;
     const end = findQueueEnd(this.directory, this.fileBytes, this.#range, clean);
     this.maxIndex = end.maxIndex;

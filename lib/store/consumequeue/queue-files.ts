@@ -45,7 +45,11 @@ const FILES_SCANNED = 3;
  * Lists a queue's directory. A last file that is empty is removed, one that is short is cut to whole entries and extended:
  * both are left by a kill, and the queue is rebuilt from the log. Throws ConfigError for a hole or another wrong size.
  */
-export function listQueueFiles(directory: string, fileBytes: number, logger: Logger): FileRange {
+export function listQueueFiles(
+  directory: string,
+  fileBytes: number,
+  logger: Logger,
+): FileRange & { /** Entries may be missing at the end. */ torn: boolean } {
   const numbers: number[] = [];
   for (const name of readdirSync(directory)) {
     if (!/^\d{20}$/.test(name)) continue;
@@ -67,10 +71,12 @@ export function listQueueFiles(directory: string, fileBytes: number, logger: Log
     if (size !== fileBytes)
       throw new ConfigError(`load ${path}: found ${size} bytes, wanted ${fileBytes} (mappedFileSizeConsumeQueue)`);
   }
-  if (numbers.length === 0) return { first: 0, last: -1 };
+  if (numbers.length === 0) return { first: 0, last: -1, torn: false };
   const range = { first: numbers[0]!, last: numbers[numbers.length - 1]! };
-  if (!repairLastFile(join(directory, fileName(range.last * fileBytes)), fileBytes, logger)) range.last--;
-  return range;
+  const path = join(directory, fileName(range.last * fileBytes));
+  const torn = statSync(path).size < fileBytes;
+  if (!repairLastFile(path, fileBytes, logger)) range.last--;
+  return { ...range, torn };
 }
 
 /** False when the file was empty and is gone. */
