@@ -252,6 +252,13 @@ describe("topics", () => {
     ]);
   });
 
+  test("TBW102 of earlier times gives nothing on once automatic creation is off", async () => {
+    await loaded(topics()).stop();
+    const manager = loaded(topics({ autoCreateTopicEnable: false }));
+    expect(manager.get("TBW102")?.perm).toBe(6);
+    expect(manager.createTopicInSendMessageMethod("T", "TBW102", "c", 4, 0)).toBeUndefined();
+  });
+
   test("attributes are changed by + and -, and refused in RocketMQ's words", async () => {
     const manager = loaded(topics());
     const update = (attributes: Record<string, string>) =>

@@ -80,8 +80,7 @@ export class TopicConfigManager extends ConfigManager {
     const pattern = this.table.get(defaultTopic);
     if (pattern === undefined)
       return this.#refuse(topic, `the default topic ${defaultTopic} does not exist`, remoteAddress);
-    if (defaultTopic === AUTO_CREATE_TOPIC_KEY_TOPIC && !this.#settings.autoCreateTopicEnable)
-      pattern.perm = PERM_READ | PERM_WRITE;
+    this.#closeAutoCreation();
     if ((pattern.perm & PERM_INHERIT) === 0)
       return this.#refuse(topic, `the default topic ${defaultTopic} has permission ${pattern.perm}`, remoteAddress);
     if (this.table.size >= TOPICS_MAX)
@@ -233,6 +232,13 @@ export class TopicConfigManager extends ConfigManager {
     Object.assign(this.dataVersion, version);
     this.#unknown = unknown;
     this.#unknownOfTopic = unknownOfTopic;
+    this.#closeAutoCreation();
+  }
+
+  /** With autoCreateTopicEnable=false a TBW102 of earlier times, or one made by hand, gives nothing on. */
+  #closeAutoCreation(): void {
+    const pattern = this.table.get(AUTO_CREATE_TOPIC_KEY_TOPIC);
+    if (pattern !== undefined && !this.#settings.autoCreateTopicEnable) pattern.perm = PERM_READ | PERM_WRITE;
   }
 
   #add(config: TopicConfig, creator: string): void {
