@@ -87,6 +87,23 @@ export class GetMessage {
     filter: MessageFilter | undefined,
   ): GetMessageResult | Promise<GetMessageResult> {
     const queue = this.#queues.find(topic, queueId);
+    if (queue === undefined || offset < queue.minIndex || offset >= queue.maxIndex || queue.isWarm(offset))
+      return this.#warmPull(topic, queueId, offset, maxMsgNums, filter);
+    // Whatever became of the queue meanwhile: the second look asks no more whether it is warm, and says what is wrong if anything is.
+    return queue
+      .warm(offset)
+      .catch(nothing)
+      .then(() => this.#warmPull(topic, queueId, offset, maxMsgNums, filter));
+  }
+
+  #warmPull(
+    topic: string,
+    queueId: number,
+    offset: number,
+    maxMsgNums: number,
+    filter: MessageFilter | undefined,
+  ): GetMessageResult | Promise<GetMessageResult> {
+    const queue = this.#queues.find(topic, queueId);
     if (queue === undefined) return this.#empty("NO_MATCHED_LOGIC_QUEUE", offset, 0, 0, 0);
     const { maxIndex } = queue;
     if (maxIndex === 0) return this.#empty("NO_MESSAGE_IN_QUEUE", offset, 0, 0, 0);
@@ -94,8 +111,7 @@ export class GetMessage {
     if (offset < minIndex) return this.#empty("OFFSET_TOO_SMALL", offset, minIndex, minIndex, maxIndex);
     if (offset === maxIndex) return this.#empty("OFFSET_OVERFLOW_ONE", offset, offset, minIndex, maxIndex);
     if (offset > maxIndex) return this.#empty("OFFSET_OVERFLOW_BADLY", offset, maxIndex, minIndex, maxIndex);
-    if (queue.isWarm(offset)) return this.#pull(queue, offset, maxMsgNums, filter);
-    return queue.warm(offset).then(() => this.getMessage(topic, queueId, offset, maxMsgNums, filter));
+    return this.#pull(queue, offset, maxMsgNums, filter);
   }
 
   /** A slave keeps the asked offset: its queue may only be behind the master's [DefaultMessageStore#nextOffsetCorrection]. */

@@ -198,3 +198,21 @@ describe("offset by time", () => {
     await store.shutdown();
   });
 });
+
+test("entries that are not in memory are read before they are looked at", async () => {
+  using dir = new TempDir();
+  const store = await openStore(smallConfig(dir.path, { mappedFileSizeConsumeQueue: 100_000 }));
+  for (let i = 0; i < 6000; i++) store.append(message("T", 0, `m${i}`));
+  const queue = store.queues.find("T", 0)!;
+  let asked = 0;
+  queue.isWarm = () => {
+    asked++;
+    return false;
+  };
+  const reader = reads(store, dir.path);
+  const min = reader.getMinOffsetInQueue("T", 0);
+  const result = await reader.getMessage("T", 0, min + 10, 5, undefined);
+  expect(asked).toBe(1);
+  expect(bodies(result)).toEqual(range(min + 10, min + 15));
+  await store.shutdown();
+});
