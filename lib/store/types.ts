@@ -120,7 +120,11 @@ export interface MessageStore {
   getMessageStoreTimestamp(topic: string, queueId: number, offset: number): Promise<number>;
   getOffsetInQueueByTime(topic: string, queueId: number, timestamp: number, boundary: BoundaryType): Promise<number>;
   /** The consume-queue entry at `offset`. */
-  getQueueEntry(topic: string, queueId: number, offset: number): { physicalOffset: number; size: number; tagsCode: number } | undefined;
+  getQueueEntry(
+    topic: string,
+    queueId: number,
+    offset: number,
+  ): { physicalOffset: number; size: number; tagsCode: number } | undefined;
   /** Whether the pages of the entry's record are resident (mincore); unknown counts as resident. */
   isInMemory(topic: string, queueId: number, offset: number): boolean;
   /** The record at a physical offset (validated: size, magic, bounds); undefined when there is none. */

@@ -28,7 +28,13 @@ let phase = "start";
 /** Code and flag of a frame in either header encoding. */
 function describe(frame) {
   const headerLength = frame.readInt32BE(4) & 0xffffff;
-  if (frame[4] === 1) return { encoding: "ROCKETMQ", code: frame.readInt16BE(8), opaque: frame.readInt32BE(13), flag: frame.readInt32BE(17) };
+  if (frame[4] === 1)
+    return {
+      encoding: "ROCKETMQ",
+      code: frame.readInt16BE(8),
+      opaque: frame.readInt32BE(13),
+      flag: frame.readInt32BE(17),
+    };
   const { code, opaque, flag } = JSON.parse(frame.toString("utf8", 8, 8 + headerLength));
   return { encoding: "JSON", code, opaque, flag };
 }
@@ -50,7 +56,15 @@ function recorder(from, sent, answered) {
       const count = (counts.get(kind) ?? 0) + 1;
       counts.set(kind, count);
       if (count > FRAMES_PER_KIND || length > BODY_BYTES_MAX) continue;
-      frames.push({ client: phase, from, kind: response ? "response" : "request", request, code, encoding, bytes: frame.toString("base64") });
+      frames.push({
+        client: phase,
+        from,
+        kind: response ? "response" : "request",
+        request,
+        code,
+        encoding,
+        bytes: frame.toString("base64"),
+      });
     }
   };
 }
@@ -92,7 +106,14 @@ const report = new Report();
 for (const version of ["v5", "v4"]) {
   for (const encoding of ["ROCKETMQ", "JSON"]) {
     phase = `${version === "v5" ? "5.3.3" : "4.9.8"} ${encoding}`;
-    await driveJava(report, phase, { version, encoding, namesrv: address, run: `${version}${encoding[0]}`, themes: "golden", dir });
+    await driveJava(report, phase, {
+      version,
+      encoding,
+      namesrv: address,
+      run: `${version}${encoding[0]}`,
+      themes: "golden",
+      dir,
+    });
   }
 }
 phase = "stop";
@@ -107,7 +128,17 @@ writeFileSync(
   join(here, "frames.json"),
   `${JSON.stringify({ reference: "Apache RocketMQ 5.3.3, clients 5.3.3 and 4.9.8", recorded: new Date().toISOString().slice(0, 10) }).slice(0, -1)},"frames":[\n${frames.map((frame) => JSON.stringify(frame)).join(",\n")}\n]}\n`,
 );
-await run("tar", ["-czf", join(here, "store.tar.gz"), "--exclude=timerwheel", "--sort=name", "--owner=0", "--group=0", "-C", join(dir, "broker"), "store"]);
+await run("tar", [
+  "-czf",
+  join(here, "store.tar.gz"),
+  "--exclude=timerwheel",
+  "--sort=name",
+  "--owner=0",
+  "--group=0",
+  "-C",
+  join(dir, "broker"),
+  "store",
+]);
 rmSync(dir, { recursive: true, force: true });
 console.log(`${frames.length} frames recorded`);
 process.exit(0);
