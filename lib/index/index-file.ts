@@ -45,7 +45,8 @@ export class IndexFile {
   indexCount: number;
   /** `endTimestamp` when the file was last brought to the disk. */
   flushedTimestamp = 0;
-  dirty = false;
+  /** `indexCount` at that time; 0 = something besides entries is not on the disk. */
+  #flushedCount = 0;
   /** Touches pages that are about to be written, off the loop. */
   touch: ((file: MappedFile, start: number, end: number) => void) | undefined;
   /** Position from which on blocks must be asked for. */
@@ -71,6 +72,7 @@ export class IndexFile {
     file.adviseRandom();
     const index = new IndexFile(file, geometry);
     index.flushedTimestamp = index.endTimestamp;
+    index.#flushedCount = index.indexCount;
     return index;
   }
 
@@ -126,7 +128,6 @@ export class IndexFile {
     this.endPhyOffset = phyOffset;
     this.endTimestamp = storeTimestamp;
     this.#file.wrotePosition = at + ENTRY_BYTES;
-    this.dirty = true;
     this.#writeHeader();
   }
 
@@ -198,17 +199,24 @@ export class IndexFile {
     }
   }
 
+  /** Whether entries are not yet on the disk; true during the flush that brings them there. */
+  get dirty(): boolean {
+    return this.indexCount !== this.#flushedCount;
+  }
+
+  /** Nothing of the file is known to be on the disk. */
+  markDirty(): void {
+    this.flushedTimestamp = 0;
+    this.#flushedCount = 0;
+  }
+
   /** Brings the file to the disk. Rejects with the system's error. */
   async flush(): Promise<void> {
+    const count = this.indexCount;
     const stamp = this.endTimestamp;
-    this.dirty = false;
-    try {
-      await this.#file.flush();
-      this.flushedTimestamp = Math.max(this.flushedTimestamp, stamp);
-    } catch (error) {
-      this.dirty = true;
-      throw error;
-    }
+    await this.#file.flush();
+    this.#flushedCount = Math.max(this.#flushedCount, count);
+    this.flushedTimestamp = Math.max(this.flushedTimestamp, stamp);
   }
 
   close(): void {

@@ -20,6 +20,9 @@ export interface IndexSettings {
 /** After a failed creation the next one waits this long: a full disk must not be filled with attempts. */
 const CREATE_PAUSE_MS = 10_000;
 
+/** For failures that were logged where they happened. */
+const nothing = (): void => {};
+
 /** Finds messages by key: `index/<creation time>` [IndexService]. */
 export class IndexService {
   readonly directory: string;
@@ -87,8 +90,7 @@ export class IndexService {
       }
       this.#logger.info(`index file ${path} checked: ${kept} entries kept`);
       const file = IndexFile.open(path, this.geometry);
-      file.flushedTimestamp = 0;
-      file.dirty = true;
+      file.markDirty();
       this.files.push(file);
     }
     this.files.sort((a, b) => (a.path < b.path ? -1 : 1));
@@ -132,7 +134,7 @@ export class IndexService {
   #create(full: IndexFile | undefined, now: number): IndexFile | undefined {
     if (Date.now() < this.#createAgainAt) return undefined;
     // A full file goes to the disk now; the flush after that sees the new one only.
-    if (full !== undefined) full.flush().catch((error) => this.#miss(error));
+    if (full !== undefined) this.#flushFile(full).catch(nothing);
     try {
       mkdirSync(this.directory, { recursive: true });
       const file = IndexFile.create(join(this.directory, this.#newName(now)), this.geometry, full);
@@ -205,11 +207,16 @@ export class IndexService {
   }
 
   async #flush(): Promise<void> {
+    for (const file of [...this.files]) if (file.dirty) await this.#flushFile(file);
+  }
+
+  /** After a failed flush nothing about the file is known: the stamp does not move again. */
+  async #flushFile(file: IndexFile): Promise<void> {
     try {
-      for (const file of [...this.files]) if (file.dirty) await file.flush();
+      await file.flush();
     } catch (error) {
       this.#failed = true;
-      this.#logger.error(`flush index: ${errorText(error)}`);
+      this.#logger.error(`flush index file ${file.path}: ${errorText(error)}`);
       throw error;
     }
   }

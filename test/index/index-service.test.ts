@@ -262,3 +262,22 @@ test("the flushed stamp follows flushes only", async () => {
   expect(index.flushedTimestamp).toBe(T0);
   await index.shutdown();
 });
+
+test("the flushed stamp waits for the flush of a full file, and never moves after a failed one", async () => {
+  const index = open(50, 100);
+  index.load(true, 0);
+  const fill = (from: number, to: number): void => {
+    for (let i = from; i < to; i++) index.buildIndex(request("T", `u${i}`, "", 1000 + i * 10, T0 + i * 1000));
+  };
+  fill(0, 99);
+  const [full] = index.files;
+  const underWay = Promise.withResolvers<void>();
+  full!.flush = () => underWay.promise;
+  fill(99, 120);
+  await index.files[1]!.flush();
+  expect(index.flushedTimestamp).toBe(0);
+  underWay.reject(new Error("EIO"));
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(index.flushedTimestamp).toBe(0);
+  expect(logger.lines.some((line) => line.message.includes("flush index file"))).toBe(true);
+});
