@@ -14,6 +14,8 @@ final class ResumeTheme implements Theme {
         DefaultMQPushConsumer first = PushTheme.consumer(context, topic, before);
         context.send(producer, topic, "tag", "before", 80);
         context.awaitSame("before", Context.numbered("before", 80), before);
+        // The listener has seen them all, but the last may not have answered yet: what it has not answered comes again.
+        first.setAwaitTerminationMillisWhenShutdown(5000);
         first.shutdown();
         context.send(producer, topic, "tag", "meanwhile", 40);
         List<String> after = Collections.synchronizedList(new ArrayList<>());
