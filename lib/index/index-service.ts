@@ -241,11 +241,13 @@ export class IndexService {
     for (const path of this.#suspect.splice(0)) unlinkSync(path);
   }
 
-  /** Flushes and unmaps. Rejects with the system's error; everything is closed nevertheless. */
+  /** Flushes and unmaps. Rejects when this or an earlier flush failed; everything is closed nevertheless. */
   async shutdown(): Promise<void> {
     try {
+      // Twice: the first may be one that began before the last entries.
       await this.flush();
       await this.flush();
+      if (this.#failed) throw new Error("an earlier flush of the index failed");
     } finally {
       for (const file of this.files.splice(0)) file.close();
     }

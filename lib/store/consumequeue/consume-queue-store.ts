@@ -385,10 +385,12 @@ export class ConsumeQueueStore {
     );
   }
 
-  /** Flushes everything and unmaps. Rejects with the system's error; everything is closed nevertheless. */
+  /** Flushes everything and unmaps. Rejects when this or an earlier flush failed; everything is closed nevertheless. */
   async shutdown(): Promise<void> {
     try {
       await this.flush(0);
+      // What a failed flush left in memory the next one may take for written.
+      if (this.#flushFailed) throw new Error("an earlier flush of the consume queues failed");
     } finally {
       for (const queues of this.table.values()) for (const queue of queues.values()) queue.close(false);
       this.#mapped.clear();

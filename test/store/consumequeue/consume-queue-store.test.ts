@@ -267,6 +267,20 @@ describe("flush", () => {
   });
 });
 
+test("after a failed flush the stamp stays, and closing is not in order though later flushes work", async () => {
+  const store = open();
+  fill(store, "T", 0, 0, 10);
+  const queue = store.find("T", 0)!;
+  const { flush } = queue;
+  queue.flush = () => Promise.reject(new Error("EIO"));
+  await expect(store.flush(0)).rejects.toThrow("EIO");
+  queue.flush = flush;
+  fill(store, "T", 0, 10, 20);
+  await store.flush(0);
+  expect(store.flushedTimestamp).toBe(0);
+  await expect(store.shutdown()).rejects.toThrow("an earlier flush");
+});
+
 test("the flush clock tells the flushed timestamp after thorough flushes", async () => {
   const store = open();
   fill(store, "T", 0, 0, 10);
