@@ -4,6 +4,7 @@ import java.util.Collections;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
 import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
@@ -19,6 +20,7 @@ final class RequestTheme implements Theme {
     @Override
     public void run(Context context) throws Exception {
         String topic = context.topic("topic", 2);
+        AtomicInteger replied = new AtomicInteger();
         List<String> asked = Collections.synchronizedList(new ArrayList<>());
         DefaultMQProducer replier = context.producer("replier");
         DefaultMQPushConsumer responder = context.pushConsumer("responder");
@@ -30,6 +32,7 @@ final class RequestTheme implements Theme {
                 try {
                     byte[] answer = ("re: " + Context.body(message)).getBytes(StandardCharsets.UTF_8);
                     replier.send(MessageUtil.createReplyMessage(message, answer));
+                    replied.incrementAndGet();
                 } catch (Exception error) {
                     context.fail("reply", Context.reason(error));
                 }
@@ -59,6 +62,8 @@ final class RequestTheme implements Theme {
             }
         }, 40_000);
         context.equal("request-async", "re: async", later.get(45, TimeUnit.SECONDS));
+        // The asker has its reply before the replier knows that it arrived; it must not leave in between.
+        context.await("replies-sent", () -> replied.get() == asked.size(), () -> replied + " of " + asked);
         context.same("each-request-once", Shim.WAITS_FOR_REPLIES ? List.of("async", "ping") : List.of("async"), asked);
     }
 }
