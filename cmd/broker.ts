@@ -1,5 +1,7 @@
 import { defineCommand } from "citty";
+import { splitAddresses } from "../lib/broker/name-server-list.ts";
 import { brokerConfigKeys, loadBrokerConfig } from "../lib/config/broker-config.ts";
+import { parseAddress } from "../lib/remoting/address.ts";
 import { BrokerService } from "./broker-service.ts";
 import { say } from "./out.ts";
 import { endsAfterConfig } from "./print-config.ts";
@@ -27,7 +29,10 @@ export const brokerCommand = defineCommand({
   },
   async run({ args, rawArgs }) {
     const overrides = setOverrides(rawArgs);
-    if (args.namesrvAddr !== undefined) overrides.push(["namesrvAddr", args.namesrvAddr]);
+    if (args.namesrvAddr !== undefined) {
+      for (const address of splitAddresses(args.namesrvAddr)) parseAddress(address);
+      overrides.push(["namesrvAddr", args.namesrvAddr]);
+    }
     const alone =
       args.configFile === undefined &&
       (process.env.NAMESRV_ADDR ?? "") === "" &&

@@ -1,5 +1,5 @@
 import { availableParallelism, hostname } from "node:os";
-import { key } from "./key.ts";
+import { key, NOT_EMPTY } from "./key.ts";
 
 const cpus = availableParallelism();
 
@@ -19,7 +19,12 @@ export const brokerKeys = {
   namesrvAddr: key.text(
     () => process.env.NAMESRV_ADDR ?? "",
     "name servers to register with: host:port, several separated by ;",
-    { important: true, optional: true },
+    {
+      important: true,
+      optional: true,
+      pattern: /^[;,\s]*(?:[^;,\s]+:\d{1,5}(?:[;,\s]+|$))*$/,
+      allowed: "host:port, several separated by ;",
+    },
   ),
   brokerIP1: key.optional("host that clients are told; guessed from the interfaces when not set", { important: true }),
   brokerIP2: key.optional("host that slaves are told; brokerIP1 when not set"),
@@ -253,8 +258,14 @@ export const brokerKeys = {
   recallMessageEnable: key.boolean(false, "serve code 370", { later: true }),
   enableRegisterProducer: key.boolean(true, "keep producer channels from heartbeats", { later: true }),
   enableCreateSysGroup: key.boolean(true, "auto-create system groups"),
-  brokerName: key.text(hostName, "name of a master and its slaves; the host name when not set", { important: true }),
-  brokerClusterName: key.text("DefaultCluster", "cluster name; also the name of a system topic", { important: true }),
+  brokerName: key.text(hostName, "name of a master and its slaves; the host name when not set", {
+    important: true,
+    ...NOT_EMPTY,
+  }),
+  brokerClusterName: key.text("DefaultCluster", "cluster name; also the name of a system topic", {
+    important: true,
+    ...NOT_EMPTY,
+  }),
   brokerId: key.long(0, "0 = master, above 0 = slave; only a SLAVE has one above 0", {
     important: true,
     min: 0,

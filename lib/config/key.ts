@@ -37,6 +37,12 @@ interface KeyOptions {
   optional?: boolean;
 }
 
+interface TextOptions extends KeyOptions {
+  /** What a text that is set must look like, and that in words. */
+  pattern?: RegExp;
+  allowed?: string;
+}
+
 interface NumberOptions extends KeyOptions {
   min?: number;
   max?: number;
@@ -44,6 +50,9 @@ interface NumberOptions extends KeyOptions {
 
 const INT_MAX = 0x7fff_ffff;
 const INT_MIN = -0x8000_0000;
+
+/** For texts that mean nothing when they are empty. */
+export const NOT_EMPTY: TextOptions = { pattern: /\S/, allowed: "a text that is not empty" };
 
 /** What a row of a key table is written with: default, meaning, limits. */
 export const key = {
@@ -80,8 +89,9 @@ export const key = {
     return row("boolean", standard, meaning, options, "true or false", schema, ["true", "false"]);
   },
 
-  text(standard: string | (() => string), meaning: string, options: KeyOptions = {}): Key<string> {
-    return row("String", standard, meaning, options, "text", v.string());
+  text(standard: string | (() => string), meaning: string, options: TextOptions = {}): Key<string> {
+    const { pattern = /^/, allowed = "text" } = options;
+    return row("String", standard, meaning, options, allowed, v.pipe(v.string(), v.regex(pattern)));
   },
 
   /** A text that is null in Java unless set: "" here. */

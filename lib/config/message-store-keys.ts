@@ -1,10 +1,13 @@
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { key } from "./key.ts";
+import { key, NOT_EMPTY } from "./key.ts";
 
 /** Keys of [MessageStoreConfig], in RocketMQ's order. */
 export const messageStoreKeys = {
-  storePathRootDir: key.text(() => join(homedir(), "store"), "root directory of all data", { important: true }),
+  storePathRootDir: key.text(() => join(homedir(), "store"), "root directory of all data", {
+    important: true,
+    ...NOT_EMPTY,
+  }),
   storePathCommitLog: key.optional("commit log directory (null = root/commitlog; several directories separated by ,)", {
     important: true,
   }),
@@ -82,7 +85,11 @@ export const messageStoreKeys = {
   deleteConsumeQueueFilesInterval: key.int(100, "pause between consume queue file deletions ms", { min: 0 }),
   destroyMapedFileIntervalForcibly: key.int(120_000, "ms to wait for readers of a file"),
   redeleteHangedFileInterval: key.int(120_000, "ms to retry deletion", { unused: true }),
-  deleteWhen: key.text("04", "hours of the day, 04 or 04;16, at which expired files are deleted", { important: true }),
+  deleteWhen: key.text("04", "hours of the day, 04 or 04;16, at which expired files are deleted", {
+    important: true,
+    pattern: /^(?:[01]?\d|2[0-3])(?:;(?:[01]?\d|2[0-3]))*;?$/,
+    allowed: "hours from 00 to 23, separated by ;",
+  }),
   diskMaxUsedSpaceRatio: key.int(75, "percent of the disk in use at which files are deleted before their time", {
     min: 1,
     max: 100,
@@ -160,6 +167,7 @@ export const messageStoreKeys = {
   messageDelayLevel: key.text(
     "1s 5s 10s 30s 1m 2m 3m 4m 5m 6m 7m 8m 9m 10m 20m 30m 1h 2h",
     "the delay levels, from level 1 on",
+    { pattern: /^\s*(?:\d+[smhd](?:\s+|$))+$/, allowed: "delays with one of s m h d each, such as 1s 5s 10s" },
   ),
   flushDelayOffsetInterval: key.long(10000, "ms between writes of delayOffset.json", { min: 1 }),
   cleanFileForciblyEnable: key.boolean(true, "allow forced deletion", { important: true }),

@@ -208,6 +208,33 @@ describe("what this version does not have stops the start", () => {
   });
 });
 
+describe("texts with a form", () => {
+  const bad = [
+    "deleteWhen=25",
+    "deleteWhen=4am",
+    "messageDelayLevel=1s 5x",
+    "namesrvAddr=foo",
+    "namesrvAddr=a:9876;b",
+    "brokerName=",
+    "brokerClusterName=",
+    "storePathRootDir=",
+  ];
+  for (const line of bad)
+    test(`${line} is a mistake that says what is wanted`, () => {
+      const found = mistakes(line);
+      expect(found).toHaveLength(1);
+      expect(found[0]).toStartWith(`text:1: ${line}: want `);
+    });
+
+  test("the usual forms are taken", () => {
+    const text =
+      "deleteWhen=04;16\nnamesrvAddr=a:9876;b:9876, [::1]:9876 ;\nmessageDelayLevel=1s 2m\nbrokerName=b\nstorePathRootDir=/d";
+    expect(mistakes(text)).toEqual([]);
+    expect(mistakes("namesrvAddr=")).toEqual([]);
+    expect(mistakes("deleteWhen=4")).toEqual([]);
+  });
+});
+
 describe("printing", () => {
   test("what is printed is read back to the same configuration", () => {
     const { config } = loadBrokerConfig({ text: "brokerName=x\nfileReservedTime=9\nwarmMapedFileEnable=true\n" });
