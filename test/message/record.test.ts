@@ -1,9 +1,10 @@
 import { describe, expect, test } from "bun:test";
 import { BatchItem, decodeBatch, encodeBatch } from "../../lib/message/batch.ts";
 import { encodeRecord, storedPropertiesBytes } from "../../lib/message/encode-record.ts";
-import { HEAD_BYTES, RECORD, RECORD_BYTES_MIN, recordBytes } from "../../lib/message/layout.ts";
+import { CRC32_RESERVED_BYTES, HEAD_BYTES, RECORD, RECORD_BYTES_MIN, recordBytes } from "../../lib/message/layout.ts";
 import { encodeProperties, propertiesToBytes } from "../../lib/message/properties.ts";
 import { decodeRecord, decodeRecords, RecordView, recordStoreTimestamp } from "../../lib/message/record.ts";
+import golden from "../golden/property-crc.json";
 import { HOST, message } from "../store/store-fixture.ts";
 
 const V6 = Buffer.from("20010db800000000000000000000000100002a9f", "hex");
@@ -103,6 +104,45 @@ describe("record", () => {
     const records = ["1", "2", "3"].map((body) => encode(message("T", 0, body)));
     const found = decodeRecords(Buffer.concat([...records, records[0]!.subarray(0, 50)]));
     expect(found.map((record) => record.body.toString())).toEqual(["1", "2", "3"]);
+  });
+});
+
+describe("a record with its own CRC", () => {
+  const bytes = Buffer.from(golden.record, "hex");
+
+  test("that Java wrote is right, encodes again to the same bytes, and any other byte makes it wrong", () => {
+    const view = new RecordView();
+    expect(view.read(bytes, 0, bytes.length, golden.physicalOffset)).toBe("record");
+    expect([view.bodyIntact, view.propertyCrcIntact]).toEqual([true, true]);
+    const inner = message(view.topic, view.queueId, "small");
+    Object.assign(inner, { sysFlag: view.sysFlag, flag: view.flag, bornTimestamp: view.bornTimestamp });
+    inner.bornHost = bytes.subarray(view.bornHostStart, view.bornHostEnd);
+    inner.storeHost = bytes.subarray(view.storeHostStart, view.storeHostEnd);
+    inner.properties = bytes;
+    inner.propertiesStart = view.propertiesStart;
+    inner.propertiesEnd = view.propertiesEnd - CRC32_RESERVED_BYTES;
+    const target = Buffer.alloc(bytes.length);
+    encodeRecord(target, new DataView(target.buffer, target.byteOffset), 0, inner, Buffer.from(view.topic), {
+      size: bytes.length,
+      v2: false,
+      queueOffset: view.queueOffset,
+      physicalOffset: view.physicalOffset,
+      storeTimestamp: view.storeTimestamp,
+      propertiesBytes: storedPropertiesBytes(inner, true),
+      propertyCrc: true,
+    });
+    expect(target.toString("hex")).toBe(golden.record);
+    for (let at = 0; at < bytes.length - CRC32_RESERVED_BYTES; at++) {
+      const damaged = Buffer.from(bytes);
+      damaged[at]! ^= 1;
+      if (view.read(damaged, 0, damaged.length, -1) === "record") expect(view.propertyCrcIntact).toBe(false);
+    }
+  });
+
+  test("the end-of-file blank", () => {
+    const blank = Buffer.from(golden.blank.bytes, "hex");
+    expect(blank.readInt32BE(0)).toBe(65536 - golden.blank.at);
+    expect(new RecordView().read(blank, 0, blank.length, -1)).toBe("blank");
   });
 });
 
