@@ -17,6 +17,8 @@ export const quick = {
   waitTimeMillsInSendQueue: "5000",
   transactionTimeOut: "2000",
   transactionCheckInterval: "1500",
+  // A half message that nobody answers for is thrown away after so many questions.
+  transactionCheckMax: "1000",
   transactionOpBatchInterval: "100",
   mappedFileSizeCommitLog: String(64 * 1024 * 1024),
   mappedFileSizeConsumeQueue: String(20 * 50_000),

@@ -6,6 +6,7 @@ import java.util.Set;
 import java.util.TreeSet;
 import org.apache.rocketmq.client.consumer.DefaultMQPullConsumer;
 import org.apache.rocketmq.client.consumer.PullResult;
+import org.apache.rocketmq.client.exception.MQBrokerException;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.client.producer.LocalTransactionState;
 import org.apache.rocketmq.client.producer.TransactionListener;
@@ -100,7 +101,14 @@ final class StoreTheme implements Theme {
         // It is asked once the broker knows it, by a heartbeat that goes to brokers of known routes only.
         producer.fetchPublishMessageQueues(topic + "-half");
         producer.getDefaultMQProducerImpl().getMqClientFactory().updateTopicRouteInfoFromNameServer(topic + "-half");
-        producer.getDefaultMQProducerImpl().getMqClientFactory().sendHeartbeatToAllBrokerWithLock();
+        context.await(() -> {
+            producer.getDefaultMQProducerImpl().getMqClientFactory().sendHeartbeatToAllBrokerWithLock();
+            try {
+                return !context.admin().examineProducerConnectionInfo(topic + "-asker", topic + "-half").getConnectionSet().isEmpty();
+            } catch (MQBrokerException unknown) {
+                return false;
+            }
+        });
         return producer;
     }
 
