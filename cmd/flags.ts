@@ -5,10 +5,13 @@ import { nearest } from "../lib/base/suggest.ts";
 interface Flag {
   spelled: string;
   takesValue: boolean;
+  /** The only values there are. */
+  options?: readonly string[] | undefined;
 }
 
 /**
- * Refuses what citty would let pass: unknown flags, a flag without its value, a value for a switch, arguments nobody asked for.
+ * Refuses what citty would let pass: unknown flags, a flag without its value, a value for a switch, arguments nobody asked for;
+ * and a value outside a list, for which citty's text has colours on every terminal and no suggestion.
  * Throws UsageError with the flag that was probably meant.
  */
 export function checkFlags(rawArgs: readonly string[], args: ArgsDef, command: string): void {
@@ -32,13 +35,22 @@ export function checkFlags(rawArgs: readonly string[], args: ArgsDef, command: s
     if (!flag.takesValue) {
       if (equals >= 0 && !/^(true|false)$/.test(raw.slice(equals + 1)))
         throw new UsageError(`${spelled} is a switch: found value ${raw.slice(equals + 1)}, want none`);
-    } else if (equals < 0) {
-      const value = rawArgs[++i];
-      if (value === undefined || flags.has(value)) throw new UsageError(`${spelled} of ${command} wants a value`);
+      continue;
     }
+    const value = equals < 0 ? rawArgs[++i] : raw.slice(equals + 1);
+    if (value === undefined || (equals < 0 && flags.has(value)))
+      throw new UsageError(`${spelled} of ${command} wants a value`);
+    if (flag.options !== undefined) checkOption(spelled, value, flag.options);
   }
   if (positionals.length > positionalsMax)
     throw new UsageError(`unexpected argument ${JSON.stringify(positionals[positionalsMax])} of ${command}`);
+}
+
+function checkOption(spelled: string, value: string, options: readonly string[]): void {
+  if (options.includes(value)) return;
+  const close = nearest(value, options);
+  const meant = close === undefined ? "" : `; did you mean ${close}?`;
+  throw new UsageError(`${spelled} is ${JSON.stringify(value)}, want ${options.join(", ")}${meant}`);
 }
 
 function hint(spelled: string, flags: ReadonlyMap<string, Flag>): string {
@@ -53,7 +65,8 @@ function flagsOf(args: ArgsDef): Map<string, Flag> {
   for (const [name, arg] of Object.entries(args)) {
     if (arg.type === "positional") continue;
     const takesValue = arg.type === "string" || arg.type === "enum";
-    for (const spelled of spellings(name, arg)) flags.set(spelled, { spelled, takesValue });
+    const options = arg.type === "enum" ? arg.options : undefined;
+    for (const spelled of spellings(name, arg)) flags.set(spelled, { spelled, takesValue, options });
     if (!takesValue) flags.set(`--no-${name}`, { spelled: `--no-${name}`, takesValue: false });
   }
   return flags;

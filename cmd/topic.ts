@@ -51,6 +51,8 @@ const list = defineCommand({
   async run({ args }) {
     const flags = parseFlags(listSchema, args);
     await withAdmin(flags.namesrv, async (admin) => {
+      // A name server's list of an unknown cluster is empty: the look at the masters refuses that name.
+      if (flags.cluster !== undefined) await admin.masters(flags.cluster);
       let topics = await admin.topicList(flags.cluster);
       if (!flags.all) {
         const system = await admin.systemTopicList();
@@ -112,7 +114,7 @@ const create = defineCommand({
 });
 
 const update = defineCommand({
-  meta: { name: "update", description: "Change a topic; what is not given stays" },
+  meta: { name: "update", description: "Change a topic where it is; what is not given stays" },
   args: writeArgs,
   run: ({ args }) => writeTopic(parseFlags(writeSchema, args), true),
 });
@@ -127,16 +129,18 @@ interface Written {
 async function writeTopic(flags: WriteFlags, mustExist: boolean): Promise<void> {
   await withAdmin(flags.namesrv, async (admin) => {
     const written: Written[] = [];
-    for (const { brokerName, address } of await targets(admin, flags)) {
+    const masters = await targets(admin, flags);
+    for (const { brokerName, address } of masters) {
       const known = await admin.topicConfig(address, flags.topic);
-      if (known === undefined && mustExist) {
-        throw new MqError(
-          `topic "${flags.topic}" is not on ${address}; create it with: mq topic create --topic ${flags.topic}`,
-        );
-      }
+      if (known === undefined && mustExist) continue;
       const config = changedConfig(flags, known);
       await admin.createTopic(address, config, flags.attributes);
       written.push({ broker: brokerName, address, created: known === undefined, config });
+    }
+    if (written.length === 0) {
+      throw new MqError(
+        `topic "${flags.topic}" is not on ${masters.map(({ address }) => address).join(", ")}; create it with: mq topic create --topic ${flags.topic}`,
+      );
     }
     if (flags.order === true) await writeOrderConf(admin, flags, written);
     if (flags.json)

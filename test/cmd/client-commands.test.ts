@@ -1,5 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { type Cluster, startCluster } from "../support/cluster.ts";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createBroker } from "../../lib/broker/broker.ts";
+import { defaultBrokerConfig } from "../../lib/config/broker-config.ts";
+import { type Cluster, startCluster, startOwnCluster } from "../support/cluster.ts";
+import { quietLogger } from "../support/quiet-logger.ts";
 import { runMq, spawnMq } from "../support/run-mq.ts";
 
 /** `mq produce`, `mq consume` and `mq topic` as a user calls them, from source, against servers in this process. */
@@ -168,6 +174,7 @@ describe("mq produce", () => {
     [["consume", "-t", "t", "--allocate", "FAIR"], '"FAIR" is not one of AVG'],
     [["topic", "create", "-t", "t", "-p", "9"], "--perm is 9, want"],
     [["topic", "craete"], "did you mean create?"],
+    [["consume", "-t", "t", "--format", "jsno"], '--format is "jsno", want text, json, body; did you mean json?'],
   ])("%p is a usage error", async (args, text) => {
     const { stderr, stdout, exitCode } = await mq(args);
     expect({ stdout, exitCode, stderr }).toEqual({ stdout: "", exitCode: 64, stderr: expect.stringContaining(text) });
@@ -310,7 +317,46 @@ describe("mq topic", () => {
   });
 
   test("a wrong cluster is refused with the known ones", async () => {
-    const { exitCode, stderr } = await mq(["topic", "create", "-t", "t", "-c", "nowhere"]);
-    expect([exitCode, stderr]).toEqual([1, expect.stringContaining("DefaultCluster")]);
+    for (const verb of [["create", "-t", "t"], ["list"]]) {
+      const { exitCode, stdout, stderr } = await mq(["topic", ...verb, "-c", "nowhere"]);
+      expect([exitCode, stdout, stderr]).toEqual([1, "", expect.stringContaining("DefaultCluster")]);
+    }
   });
+
+  test(
+    "update changes the brokers that have the topic and passes over the others",
+    async () => {
+      const directory = mkdtempSync(join(tmpdir(), "mq-second-"));
+      const own = await startOwnCluster();
+      const second = createBroker(
+        defaultBrokerConfig({
+          brokerName: "another",
+          listenPort: 0,
+          bindAddress: "127.0.0.1",
+          brokerIP1: "127.0.0.1",
+          brokerIP2: "127.0.0.1",
+          namesrvAddr: own.namesrvAddr,
+          storePathRootDir: join(directory, "store"),
+          storePathCommitLog: join(directory, "store", "commitlog"),
+          mappedFileSizeCommitLog: 16 * 1024 * 1024,
+        }),
+        { logger: quietLogger() },
+      );
+      try {
+        await second.start();
+        await second.registered;
+        const env = { NAMESRV_ADDR: own.namesrvAddr };
+        const there = `127.0.0.1:${second.listenPort}`;
+        await runMq(["topic", "create", "-t", "part", "-b", there, "-r", "2", "-w", "2"], { env });
+        const { stdout, stderr } = await runMq(["topic", "update", "-t", "part", "-w", "1", "--json"], { env });
+        expect(stderr).toBe("");
+        expect(JSON.parse(stdout).brokers).toMatchObject([{ broker: "another", readQueueNums: 2, writeQueueNums: 1 }]);
+      } finally {
+        await second.stop();
+        await own.stop();
+        rmSync(directory, { recursive: true, force: true });
+      }
+    },
+    TIMEOUT_MS,
+  );
 });

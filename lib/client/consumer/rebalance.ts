@@ -180,7 +180,8 @@ export class Rebalance {
       takenOver.push(processQueue);
       return "taken";
     } catch (error) {
-      logger.warn(`take over ${messageQueueText(queue)}: ${errorText(error)}`, { group });
+      // A stop closes the connections under a rebalance that is on its way: nothing was lost.
+      if (!this.#context.stopped) logger.warn(`take over ${messageQueueText(queue)}: ${errorText(error)}`, { group });
       return "failed";
     }
   }
