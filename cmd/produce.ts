@@ -18,13 +18,15 @@ import {
   topicName,
   wholeNumber,
 } from "./client-flags.ts";
-import { print, printJson, say } from "./out.ts";
+import { print, printJson, say, warn } from "./out.ts";
 import { produceItems } from "./produce-source.ts";
 import { ProgressLine } from "./progress-line.ts";
 
 const PROGRESS_MS = 500;
 const ASYNC_CONCURRENCY = 64;
 const INT_MAX = 0x7fff_ffff;
+/** Levels of RocketMQ's messageDelayLevel; a broker may be configured with more. */
+const DELAY_LEVELS = 18;
 
 const flagsSchema = v.object({
   topic: topicName,
@@ -112,6 +114,8 @@ export const produceCommand = defineCommand({
   },
   async run({ args, rawArgs }) {
     const flags = parseFlags(flagsSchema, args);
+    if (flags.async && flags.oneway)
+      throw new UsageError("--async and --oneway exclude each other: wait for many answers at once, or for none");
     const producer = new Producer({
       group: flags.group,
       namesrvAddr: flags.namesrv,
@@ -137,6 +141,10 @@ export const produceCommand = defineCommand({
 async function produce(producer: Producer, flags: Flags, rawArgs: string[]): Promise<ProduceReport> {
   // Nobody to send to is one error, not one per message.
   await producer.fetchPublishMessageQueues(flags.topic);
+  if ((flags["delay-level"] ?? 0) > DELAY_LEVELS)
+    warn(
+      `--delay-level ${flags["delay-level"]}: a broker with RocketMQ's ${DELAY_LEVELS} levels delivers at its last one`,
+    );
   const keys = repeated(rawArgs, "--key", "-k");
   const options = {
     ...(flags.hash === undefined ? {} : { hashKey: flags.hash }),

@@ -127,6 +127,13 @@ describe("mq produce", () => {
     expect(wrong).toMatchObject({ exitCode: 64, stderr: expect.stringContaining('--queue is "9", want one of') });
   });
 
+  test("flags that exclude each other are refused; a delay level beyond RocketMQ's is said", async () => {
+    const both = await mq(["produce", "-t", "t", "x", "--async", "--oneway"]);
+    expect(both).toMatchObject({ exitCode: 64, stderr: expect.stringContaining("--async and --oneway") });
+    const late = await mq(["produce", "-t", await newTopic(), "x", "--delay-level", "19"]);
+    expect(late).toMatchObject({ exitCode: 0, stderr: expect.stringContaining("--delay-level 19") });
+  });
+
   test("a message that failed makes the exit code 1 and says why", async () => {
     const { stdout, stderr, exitCode } = await mq(["produce", "-t", "SCHEDULE_TOPIC_XXXX", "x", "--retries", "0"]);
     expect(exitCode).toBe(1);
