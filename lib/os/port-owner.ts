@@ -4,14 +4,20 @@ const STATE_LISTEN = "0A";
 
 /** Which process listens on TCP `port`, as `pid 123 (java)`; undefined where that cannot be seen (other user, other system). */
 export async function portOwner(port: number): Promise<string | undefined> {
+  const pid = await listeningPid(port);
+  return pid === undefined ? undefined : `pid ${pid} (${await commandName(pid)})`;
+}
+
+/** The process that listens on TCP `port` of this machine; undefined as with `portOwner`. */
+export async function listeningPid(port: number): Promise<number | undefined> {
   try {
     const inodes = await listeningInodes(port);
     if (inodes.size === 0) return undefined;
     for (const pid of await readdir("/proc")) {
-      if (/^\d+$/.test(pid) && (await holdsSocket(pid, inodes))) return `pid ${pid} (${await commandName(pid)})`;
+      if (/^\d+$/.test(pid) && (await holdsSocket(pid, inodes))) return Number(pid);
     }
   } catch {
-    // No /proc: the message goes without the owner.
+    // No /proc: nobody can be named.
   }
   return undefined;
 }
@@ -39,7 +45,8 @@ async function holdsSocket(pid: string, inodes: ReadonlySet<string>): Promise<bo
   return false;
 }
 
-async function commandName(pid: string): Promise<string> {
+/** What the system calls the process. */
+export async function commandName(pid: number): Promise<string> {
   const name = await readFile(`/proc/${pid}/comm`, "utf8").catch(() => "unknown");
   return name.trim();
 }
