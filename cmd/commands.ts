@@ -65,6 +65,14 @@ export const COMMANDS: Readonly<Record<string, CommandRow>> = {
     },
     load: async () => general((await import("./topic.ts")).topicCommand),
   },
+  bench: {
+    summary: "Measure a cluster, and compare what was measured",
+    examples: {
+      compare: ["mq bench compare before.json after.json --threshold p99:+10%,tps:-5%"],
+      report: ["mq bench report run.json --html run.html"],
+    },
+    load: async () => general((await import("./bench.ts")).benchCommand),
+  },
   config: {
     summary: "Explain keys of RocketMQ's properties files",
     examples: {

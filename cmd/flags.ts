@@ -16,7 +16,8 @@ interface Flag {
  */
 export function checkFlags(rawArgs: readonly string[], args: ArgsDef, command: string): void {
   const flags = flagsOf(args);
-  const positionalsMax = Object.values(args).filter(({ type }) => type === "positional").length;
+  const named = Object.values(args).filter(({ type }) => type === "positional");
+  const positionalsMax = named.some(isRepeated) ? Number.POSITIVE_INFINITY : named.length;
   const positionals: string[] = [];
   for (let i = 0; i < rawArgs.length; i++) {
     const raw = rawArgs[i]!;
@@ -70,6 +71,13 @@ function flagsOf(args: ArgsDef): Map<string, Flag> {
     if (!takesValue) flags.set(`--no-${name}`, { spelled: `--no-${name}`, takesValue: false });
   }
   return flags;
+}
+
+/** A positional argument that may be given several times says so by this hint. */
+export const REPEATED = "...";
+
+export function isRepeated(arg: ArgDef): boolean {
+  return arg.type === "positional" && "valueHint" in arg && arg.valueHint === REPEATED;
 }
 
 /** All spellings of a flag, letters first. */

@@ -1,5 +1,5 @@
 import type { ArgDef, ArgsDef, CommandDef, CommandMeta, Resolvable } from "citty";
-import { spellings } from "./flags.ts";
+import { isRepeated, spellings } from "./flags.ts";
 import { color } from "./out.ts";
 
 async function resolved<T>(value: Resolvable<T> | undefined): Promise<T | undefined> {
@@ -45,7 +45,10 @@ function bold(text: string): string {
 function positionalUsage(args: ArgsDef): string {
   return Object.entries(args)
     .filter(([, arg]) => arg.type === "positional")
-    .map(([name, arg]) => (arg.required === false ? ` [${name.toUpperCase()}]` : ` ${name.toUpperCase()}`))
+    .map(([name, arg]) => {
+      const word = `${name.toUpperCase()}${isRepeated(arg) ? " ..." : ""}`;
+      return arg.required === false ? ` [${word}]` : ` ${word}`;
+    })
     .join("");
 }
 

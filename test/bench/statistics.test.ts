@@ -1,12 +1,24 @@
 import { describe, expect, test } from "bun:test";
-import { deviation, mean, median, quantile, ratioInterval, seededRandom } from "../../lib/bench/compare/statistics.ts";
+import {
+  deviation,
+  mean,
+  median,
+  quantile,
+  ratioIntervals,
+  type Side,
+  seededRandom,
+} from "../../lib/bench/compare/statistics.ts";
 
 /** A side whose units are plain numbers and whose figure is their mean. */
-function side(values: number[]) {
+function side(values: number[]): Side {
   return {
     units: values.length,
-    figure: (weights: Float64Array) => values.reduce((sum, value, i) => sum + value * weights[i]!, 0) / values.length,
+    figures: (weights) => [values.reduce((sum, value, i) => sum + value * weights[i]!, 0) / values.length],
   };
+}
+
+function ratioInterval(baseline: Side, candidate: Side, block: number) {
+  return ratioIntervals(baseline, candidate, block)[0];
 }
 
 function noisy(seed: number, middle: number, count: number): number[] {

@@ -1,6 +1,8 @@
 /** Plain statistics of few numbers, and the bootstrap that says whether a ratio means anything. */
 
 const RESAMPLES = 2000;
+/** Fewer runs or seconds than these say nothing about what else might have come out. */
+export const UNITS_MIN = 3;
 /** Both ends of the interval are left out with this probability: 95 % lies between. */
 const TAIL = 0.025;
 /** Neighbouring seconds resemble each other: whole blocks of this many are drawn. */
@@ -49,37 +51,41 @@ export interface Interval {
   high: number;
 }
 
-/** Draws `count` units with replacement, in blocks: how often each unit was drawn. */
-function drawn(units: number, block: number, random: () => number, weights: Float64Array): void {
-  weights.fill(0);
+/** Draws as many units as there are, with replacement and in blocks: how often each was drawn. */
+function drawn(units: number, block: number, random: () => number): Float64Array {
+  const weights = new Float64Array(units);
   for (let left = units; left > 0; ) {
     const start = Math.floor(random() * units);
     for (let i = 0; i < block && left > 0; i++, left--) weights[(start + i) % units]!++;
   }
+  return weights;
+}
+
+/** One side of a comparison: runs, or seconds of runs, and the figures that a draw with these weights per unit amounts to. */
+export interface Side {
+  units: number;
+  figures: (weights: Float64Array) => readonly number[];
 }
 
 /**
- * Bootstrap interval of candidate / baseline. Each side has `units` (runs, or seconds of runs) and a `figure` that says
- * what a draw with these weights per unit amounts to. undefined where a side has too few units to say anything, or where
- * figures of zero leave no ratio.
+ * Bootstrap intervals of candidate / baseline, one per figure. undefined where a side has too few units to say anything,
+ * or where figures of zero leave no ratio.
  */
-export function ratioInterval(
-  baseline: { units: number; figure: (weights: Float64Array) => number },
-  candidate: { units: number; figure: (weights: Float64Array) => number },
-  block: number,
-): Interval | undefined {
-  if (baseline.units < 3 || candidate.units < 3) return undefined;
+export function ratioIntervals(baseline: Side, candidate: Side, block: number): (Interval | undefined)[] {
+  const evenly = (side: Side) => side.figures(new Float64Array(side.units).fill(1));
+  const count = Math.min(evenly(baseline).length, evenly(candidate).length);
+  const ratios = Array.from({ length: count }, (): number[] => []);
+  if (baseline.units < UNITS_MIN || candidate.units < UNITS_MIN) return ratios.map(() => undefined);
   const random = seededRandom(0x5eed);
-  const weightsA = new Float64Array(baseline.units);
-  const weightsB = new Float64Array(candidate.units);
-  const ratios: number[] = [];
+  const draw = (side: Side) => drawn(side.units, Math.min(block, Math.ceil(side.units / UNITS_MIN)), random);
   for (let i = 0; i < RESAMPLES; i++) {
-    drawn(baseline.units, Math.min(block, Math.ceil(baseline.units / 3)), random, weightsA);
-    drawn(candidate.units, Math.min(block, Math.ceil(candidate.units / 3)), random, weightsB);
-    const below = baseline.figure(weightsA);
-    if (below > 0) ratios.push(candidate.figure(weightsB) / below);
+    const below = baseline.figures(draw(baseline));
+    const above = candidate.figures(draw(candidate));
+    for (let k = 0; k < count; k++) if (below[k]! > 0) ratios[k]!.push(above[k]! / below[k]!);
   }
-  if (ratios.length < RESAMPLES / 2) return undefined;
-  ratios.sort((a, b) => a - b);
-  return { low: quantile(ratios, TAIL), high: quantile(ratios, 1 - TAIL) };
+  return ratios.map((values) => {
+    if (values.length < RESAMPLES / 2) return undefined;
+    values.sort((a, b) => a - b);
+    return { low: quantile(values, TAIL), high: quantile(values, 1 - TAIL) };
+  });
 }
