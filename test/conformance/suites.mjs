@@ -1,3 +1,4 @@
+import { clusterSuites } from "./suites/cluster.mjs";
 import { crashSuites } from "./suites/crash.mjs";
 import { mixedSuites } from "./suites/mixed.mjs";
 import { mqadminSuite } from "./suites/mqadmin.mjs";
@@ -149,6 +150,7 @@ export const suites = [
   javaClient("v5", "5.3.3"),
   javaClient("v4", "4.9.8"),
   middle,
+  ...clusterSuites,
   ...crashSuites,
   ...storeSuites,
   ...mixedSuites,

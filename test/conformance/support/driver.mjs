@@ -5,7 +5,8 @@ import { Child, tail } from "./process.mjs";
 
 /**
  * Runs a driver that prints "PASS check", "FAIL check reason", "ASK word" and at its end "DONE", and reports each.
- * `answers` maps an ASK's word to what is done before it is answered.
+ * `answers` maps an ASK's word to what is done before it is answered; what that resolves with is the answer, "done"
+ * where it is nothing.
  */
 async function drive(report, suite, command, args, { log, env, answers = {}, timeoutMs = 420_000 }) {
   let done = false;
@@ -19,7 +20,7 @@ async function drive(report, suite, command, args, { log, env, answers = {}, tim
       Promise.resolve()
         .then(() => answers[check]())
         .then(
-          () => child.write("done"),
+          (answer) => child.write(answer ?? "done"),
           (error) => {
             report.fail(suite, `ask-${check}`, error.message);
             child.kill("SIGKILL");
@@ -41,7 +42,7 @@ async function drive(report, suite, command, args, { log, env, answers = {}, tim
 export async function driveJava(
   report,
   suite,
-  { version, encoding, namesrv, run, themes = "all", parallel = 8, dir, answers },
+  { version, encoding, namesrv, run, themes = "all", parallel = 8, dir, answers, timeoutMs },
 ) {
   const home = join(dir, suite.replaceAll(/[^\w.-]+/g, "_"));
   const args = [
@@ -54,7 +55,7 @@ export async function driveJava(
     themes,
     String(parallel),
   ];
-  await drive(report, suite, "java", args, { log: join(home, "driver.log"), answers });
+  await drive(report, suite, "java", args, { log: join(home, "driver.log"), answers, timeoutMs });
 }
 
 /** Runs the program `command`, given the name server's address and a prefix for its topics. */

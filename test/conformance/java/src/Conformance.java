@@ -16,8 +16,6 @@ import java.util.concurrent.TimeoutException;
  * may share a broker.
  */
 public final class Conformance {
-    private static final long THEME_MS_MAX = 180_000;
-
     private Conformance() { }
 
     private static Map<String, Theme> themes() {
@@ -46,6 +44,7 @@ public final class Conformance {
         switch (name) {
             case "consume-from-middle": return new ConsumeFromMiddleTheme();
             case "cluster": return new ClusterTheme();
+            case "cluster-load": return new ClusterLoadTheme();
             case "golden": return new GoldenTheme();
             case "broker-restart": return new BrokerRestartTheme();
             case "store-step": return new StoreTheme(true);
@@ -66,15 +65,17 @@ public final class Conformance {
         }
         ExecutorService pool = Executors.newFixedThreadPool(Integer.parseInt(args[3]));
         Map<String, Future<?>> running = new LinkedHashMap<>();
+        long msMax = 0;
         for (String name : names) {
             Theme theme = all.containsKey(name) ? all.get(name) : steered(name);
+            msMax = Math.max(msMax, theme.msMax());
             running.put(name, pool.submit(() -> runTheme(name, theme, namesrv, run)));
         }
         for (Map.Entry<String, Future<?>> entry : running.entrySet()) {
             try {
-                entry.getValue().get(THEME_MS_MAX * 2, TimeUnit.MILLISECONDS);
+                entry.getValue().get(msMax * 2, TimeUnit.MILLISECONDS);
             } catch (TimeoutException late) {
-                Context.print("FAIL " + entry.getKey() + " still running after " + THEME_MS_MAX * 2 + " ms");
+                Context.print("FAIL " + entry.getKey() + " still running after " + msMax * 2 + " ms");
             }
         }
         Context.print("DONE");
@@ -94,9 +95,9 @@ public final class Conformance {
         runner.setDaemon(true);
         runner.start();
         try {
-            runner.join(THEME_MS_MAX);
+            runner.join(theme.msMax());
             if (runner.isAlive()) {
-                StringBuilder where = new StringBuilder("still running after " + THEME_MS_MAX + " ms, at");
+                StringBuilder where = new StringBuilder("still running after " + theme.msMax() + " ms, at");
                 for (StackTraceElement frame : runner.getStackTrace()) {
                     if (frame.getClassName().indexOf('.') < 0) {
                         where.append(' ').append(frame);
