@@ -53,7 +53,11 @@ export function writeFileAtomicSync(path: string, content: string, options: Atom
 }
 
 /** writeFileAtomicSync off the event loop. Two calls for one path must not overlap. */
-export async function writeFileAtomic(path: string, content: string, options: AtomicFileOptions): Promise<void> {
+export async function writeFileAtomic(
+  path: string,
+  content: string | Uint8Array,
+  options: AtomicFileOptions,
+): Promise<void> {
   const folder = dirname(path);
   await mkdir(folder, { recursive: true });
   const temporary = temporaryName(path);

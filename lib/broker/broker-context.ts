@@ -6,6 +6,7 @@ import type { ClientManager } from "./client/client-manager.ts";
 import type { SubscriptionGroupManager } from "./client/subscription-group-manager.ts";
 import type { ConsumerOffsetManager } from "./offset/consumer-offset-manager.ts";
 import type { ScheduleMessageService } from "./schedule/schedule-message-service.ts";
+import type { KeptState } from "./slave/kept-state.ts";
 import type { BrokerStats } from "./stats/broker-stats.ts";
 import type { TopicConfigManager } from "./topic/topic-config-manager.ts";
 import type { TransactionalMessageService } from "./transaction/transactional-message-service.ts";
@@ -103,6 +104,10 @@ export interface BrokerContext {
   readonly storeHost: Buffer;
   /** ms since the epoch when `start` was called. */
   readonly startedAt: number;
+  /** What this broker keeps for the Java brokers of its group. */
+  readonly kept: KeptState;
+  /** A slave's master answers; true on a master. */
+  readonly masterAlive: boolean;
   /** Set once stop has begun: no new work is taken. */
   readonly stopping: boolean;
 

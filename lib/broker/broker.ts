@@ -16,14 +16,23 @@ import { SubscriptionGroupManager } from "./client/subscription-group-manager.ts
 import { HeldPulls, LONG_POLLING_CHECK_PERIOD_MS } from "./longpolling/pull-request-hold-service.ts";
 import { addressServerUrl, NameServerList } from "./name-server-list.ts";
 import { ConsumerOffsetManager } from "./offset/consumer-offset-manager.ts";
-import { BrokerOutApi, TOPICS_PER_REGISTRATION } from "./out-api.ts";
+import { BrokerOutApi, type MasterPlace, TOPICS_PER_REGISTRATION } from "./out-api.ts";
 import { PullMessageProcessor, type PullRequest } from "./processor/pull-message.ts";
 import { brokerProcessors, fastProcessors } from "./processors.ts";
 import { ScheduleMessageService } from "./schedule/schedule-message-service.ts";
+import { KeptState } from "./slave/kept-state.ts";
+import { SlaveSynchronize } from "./slave/slave-synchronize.ts";
 import { BrokerStats } from "./stats/broker-stats.ts";
 import { TopicConfigManager } from "./topic/topic-config-manager.ts";
 import { TransactionalMessageService } from "./transaction/transactional-message-service.ts";
-import { PERM_READ, PERM_WRITE, RETRY_GROUP_TOPIC_PREFIX, SCHEDULE_TOPIC, type TopicConfig } from "./types.ts";
+import {
+  MASTER_ID,
+  PERM_READ,
+  PERM_WRITE,
+  RETRY_GROUP_TOPIC_PREFIX,
+  SCHEDULE_TOPIC,
+  type TopicConfig,
+} from "./types.ts";
 
 const CLOSE_GRACE_MS = 3_000;
 const UNIT_SUB_FLAG = 2;
@@ -53,6 +62,8 @@ export interface Broker {
   readonly registered: Promise<void>;
   /** For tests and embedding. */
   readonly context: BrokerContext;
+  /** A slave's copying of its master's tables; undefined on a master. */
+  readonly slaveSync: SlaveSynchronize | undefined;
 }
 
 /** The broker with all its parts, wired in one place. Throws ConfigError for keys this build cannot honour. */
@@ -73,6 +84,9 @@ class BrokerController implements Broker, BrokerContext {
   readonly schedule: ScheduleMessageService;
   readonly transactions: TransactionalMessageService;
   readonly holdService: HeldPulls<PullRequest>;
+  readonly kept: KeptState;
+  /** Of a slave only. */
+  readonly slaveSync: SlaveSynchronize | undefined;
   /** Made by `start`, when the address that records carry is known. */
   store!: MessageStore;
   advertised: AdvertisedAddress | undefined;
@@ -109,6 +123,8 @@ class BrokerController implements Broker, BrokerContext {
     this.clients = new ClientManager(this.clientRules(), this.logger);
     this.schedule = new ScheduleMessageService(this);
     this.transactions = new TransactionalMessageService(this);
+    this.kept = new KeptState(config.storePathRootDir, this.logger);
+    this.slaveSync = config.brokerRole === "SLAVE" ? this.createSlaveSynchronize() : undefined;
     this.nameServerList = this.createNameServerList();
     this.outApi = this.createOutApi();
     this.topics.onChange = (changed) => this.registerBroker(changed);
@@ -154,6 +170,7 @@ class BrokerController implements Broker, BrokerContext {
       this.groups.load();
       this.offsets.load();
       this.schedule.load();
+      this.kept.load();
       await this.store.load();
       this.offsets.clampToQueueMax((topic, queueId) => this.store.getMaxOffsetInQueue(topic, queueId));
       this.startServices();
@@ -183,6 +200,26 @@ class BrokerController implements Broker, BrokerContext {
 
   nameServers(): string[] {
     return this.nameServerList.addresses;
+  }
+
+  get masterAlive(): boolean {
+    return this.slaveSync?.masterAlive ?? true;
+  }
+
+  /** What one broker of a group does for all: delivery of delayed messages, checking of transactions. */
+  private changeSpecialServiceStatus(on: boolean): void {
+    if (on) {
+      this.schedule.start();
+      this.transactions.start();
+      return;
+    }
+    void this.schedule.pause();
+    void this.transactions.pause();
+  }
+
+  /** A slave learns or loses its master. */
+  private masterKnown(master: MasterPlace | undefined): void {
+    this.slaveSync?.setMasterAddr(master?.masterAddr);
   }
 
   forgetTopic(topic: string): void {
@@ -263,8 +300,7 @@ class BrokerController implements Broker, BrokerContext {
     this.stats.start();
     this.clients.start();
     this.holdService.start();
-    this.schedule.start();
-    this.transactions.start();
+    this.changeSpecialServiceStatus(config.brokerId === MASTER_ID);
     this.offsetTimer = setInterval(() => void this.offsets.persist(), config.flushConsumerOffsetInterval);
   }
 
@@ -289,15 +325,17 @@ class BrokerController implements Broker, BrokerContext {
     this.server?.stopListening();
     this.fastServer?.stopListening();
     const unregistered = this.outApi.shutdown();
+    const synchronized = this.slaveSync?.shutdown();
     this.holdService.shutdown();
     this.clients.shutdown();
     await attempt(this.logger, "stop transactions", () => this.transactions.shutdown());
     await attempt(this.logger, "stop schedule", () => this.schedule.shutdown());
     await attempt(this.logger, "stop store", () => this.store.shutdown());
     await unregistered;
+    await synchronized;
     await Promise.all([this.server?.close(CLOSE_GRACE_MS), this.fastServer?.close(CLOSE_GRACE_MS)]);
     await attempt(this.logger, "write configs", async () => {
-      await Promise.all([this.topics.stop(), this.groups.stop(), this.offsets.stop()]);
+      await Promise.all([this.topics.stop(), this.groups.stop(), this.offsets.stop(), this.kept.shutdown()]);
     });
     this.stats.shutdown();
     this.logger.info("broker stopped", { ms: Date.now() - begun });
@@ -349,6 +387,22 @@ class BrokerController implements Broker, BrokerContext {
     );
   }
 
+  private createSlaveSynchronize(): SlaveSynchronize {
+    const { groups, kept, offsets, topics } = this;
+    return new SlaveSynchronize({
+      tables: { topics, groups, offsets, delayOffsets: this.schedule.offsets, kept },
+      logger: this.logger,
+      ownAddress: () => this.brokerAddress,
+      takesDelayOffsets: () => !this.schedule.running,
+      timerWheelEnable: this.config.timerWheelEnable,
+      onMaster: (alive) => {
+        // Its pulls go on at the master, or are held here until it is back.
+        if (alive) this.holdService.wakeAll();
+        else this.registerBroker();
+      },
+    });
+  }
+
   private createNameServerList(): NameServerList {
     const { config } = this;
     const domain = config.rmqAddressServerDomain;
@@ -382,6 +436,9 @@ class BrokerController implements Broker, BrokerContext {
         dataVersion: () => this.topics.dataVersion,
         nameServers: () => this.nameServerList.addresses,
         onOrderTopics: (topics) => this.topics.updateOrderTopicConfig(topics),
+        heartbeatTimeoutMs: () => (config.enableSlaveActingMaster ? config.brokerNotActiveTimeoutMillis : undefined),
+        enableActingMaster: () => config.enableSlaveActingMaster,
+        onMaster: (master) => this.masterKnown(master),
       },
       this.logger,
     );

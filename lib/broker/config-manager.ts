@@ -33,6 +33,12 @@ export abstract class ConfigManager {
   /** Replaces the table by parsed JSON, all or nothing. Throws when the value is not such a table. */
   protected abstract decode(value: unknown): void;
 
+  /**
+   * Takes over another broker's table, given as parsed JSON, and has it written [SlaveSynchronize]. False when this table has that
+   * version already. Throws when the value is not such a table; this one stays as it was then.
+   */
+  abstract takeOver(value: unknown): boolean;
+
   get loaded(): boolean {
     return this.#loaded;
   }

@@ -79,6 +79,10 @@ export function newDataVersion(): DataVersion {
   return { stateVersion: 0, timestamp: Date.now(), counter: 0 };
 }
 
+export function sameDataVersion(a: DataVersion, b: DataVersion): boolean {
+  return a.counter === b.counter && a.timestamp === b.timestamp && a.stateVersion === b.stateVersion;
+}
+
 /** [DataVersion#nextVersion] */
 export function nextVersion(version: DataVersion): void {
   version.timestamp = Date.now();

@@ -5,7 +5,7 @@ import type { Logger } from "../base/log.ts";
 import { createRemotingClient } from "../remoting/client.ts";
 import { RequestCode, ResponseCode } from "../remoting/codes.ts";
 import type { RemotingClient, RemotingCommand } from "../remoting/types.ts";
-import type { DataVersion, TopicConfig } from "./types.ts";
+import { type DataVersion, MASTER_ID, type TopicConfig } from "./types.ts";
 
 const UNREGISTER_TIMEOUT_MS = 3_000;
 const PERIOD_MIN_MS = 10_000;
@@ -29,8 +29,19 @@ export interface BrokerIdentity {
   brokerId: number;
 }
 
+/** Where a slave finds its master, as a name server answers to its registration. */
+export interface MasterPlace {
+  masterAddr: string;
+  /** Address of the master's HA service. */
+  haServerAddr: string | undefined;
+}
+
 export interface RegistrationSource {
   identity(): BrokerIdentity;
+  /** ms after which name servers drop this broker; undefined: their own 120 s [brokerNotActiveTimeoutMillis]. */
+  heartbeatTimeoutMs(): number | undefined;
+  /** A slave may act as its master [enableSlaveActingMaster]. */
+  enableActingMaster(): boolean;
   /** ms; clamped to 10 to 60 s. */
   periodMs(): number;
   timeoutMs(): number;
@@ -43,6 +54,8 @@ export interface RegistrationSource {
   nameServers(): string[];
   /** Topics that the name server lists in ORDER_TOPIC_CONFIG. */
   onOrderTopics(topics: string[]): void;
+  /** For a slave, after every registration: its master, undefined when no name server that is up knows one. */
+  onMaster(master: MasterPlace | undefined): void;
 }
 
 interface NameServer {
@@ -52,6 +65,8 @@ interface NameServer {
   synced: boolean;
   /** Version of the whole table that it took last, while synced. */
   fullKey: string;
+  /** The master it named last. */
+  master: MasterPlace | undefined;
   /** The registration on its way, with those that follow it at once. */
   sending: Promise<void> | undefined;
   /** Something changed while a registration was on its way. */
@@ -163,6 +178,7 @@ export class BrokerOutApi {
         up: undefined,
         synced: false,
         fullKey: "",
+        master: undefined,
         sending: undefined,
         again: false,
         retryMs: RETRY_FIRST_MS,
@@ -214,7 +230,13 @@ export class BrokerOutApi {
   }
 
   private async sendOne(server: NameServer, body: Buffer): Promise<RemotingCommand> {
-    const ext = { ...this.source.identity(), enableActingMaster: false, compressed: false, bodyCrc32: crc32(body) };
+    const ext = {
+      ...this.source.identity(),
+      heartbeatTimeoutMillis: this.source.heartbeatTimeoutMs(),
+      enableActingMaster: this.source.enableActingMaster(),
+      compressed: false,
+      bodyCrc32: crc32(body),
+    };
     const request = { code: RequestCode.REGISTER_BROKER, ext, body };
     const response = await this.client.invoke(server.address, request, this.source.timeoutMs());
     if (response.code !== ResponseCode.SUCCESS) throw new Error(`code ${response.code}: ${response.remark ?? ""}`);
@@ -231,6 +253,19 @@ export class BrokerOutApi {
     this.markRegistered();
     const topics = orderTopics(response.body);
     if (topics.length > 0) this.source.onOrderTopics(topics);
+    if (this.source.identity().brokerId !== MASTER_ID) this.takeMaster(server, response);
+  }
+
+  /** The first name server in the list that knows a master is believed, as all of them do in peace. */
+  private takeMaster(server: NameServer, { ext }: RemotingCommand): void {
+    const { masterAddr = "", haServerAddr = "" } = ext;
+    server.master =
+      masterAddr === "" ? undefined : { masterAddr, haServerAddr: haServerAddr === "" ? undefined : haServerAddr };
+    const known = this.source
+      .nameServers()
+      .map((address) => this.servers.get(address))
+      .find((other) => other?.up === true && other.master !== undefined);
+    this.source.onMaster(known?.master);
   }
 
   private failed(server: NameServer, error: unknown): void {

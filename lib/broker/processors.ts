@@ -41,7 +41,7 @@ export function brokerProcessors(context: BrokerContext, pulls: PullMessageProce
     adminClientRelayProcessors(context),
     adminRuntimeProcessors(context),
     adminConfigProcessors(context),
-    messageRequestModeProcessors(),
+    messageRequestModeProcessors(context),
   ];
   for (const [code, entry] of parts.flat()) {
     if (table.has(code)) throw new Error(`request code ${code} has two processors`);

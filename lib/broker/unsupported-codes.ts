@@ -61,8 +61,6 @@ export const UNSUPPORTED_CODES: ReadonlyMap<number, string> = new Map<number, st
     RequestCode.NOTIFY_BROKER_ROLE_CHANGED,
   ]),
   ...because("timers, recall and POP are not built yet", [
-    RequestCode.GET_TIMER_CHECK_POINT,
-    RequestCode.GET_TIMER_METRICS,
     RequestCode.RECALL_MESSAGE,
     RequestCode.QUERY_ASSIGNMENT,
     RequestCode.POP_MESSAGE,

@@ -130,7 +130,6 @@ export const brokerKeys = {
   brokerHeartbeatInterval: key.int(1000, "ms between broker heartbeats (acting master mode)", { min: 0, later: true }),
   brokerNotActiveTimeoutMillis: key.long(10000, "heartbeat time-out announced to name servers (acting master mode)", {
     min: 0,
-    later: true,
   }),
   enableNetWorkFlowControl: key.boolean(false, "leftover that nothing reads", { unused: true }),
   enableBroadcastOffsetStore: key.boolean(true, "remember broadcast progress of proxies", { later: true }),

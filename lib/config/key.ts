@@ -1,3 +1,4 @@
+import { homedir } from "node:os";
 import * as v from "valibot";
 
 /** One configuration key: its type, default, allowed values and meaning, declared in one row. */
@@ -41,6 +42,8 @@ interface TextOptions extends KeyOptions {
   /** What a text that is set must look like, and that in words. */
   pattern?: RegExp;
   allowed?: string;
+  /** A path: a `~/` at its beginning is the home directory. */
+  path?: boolean;
 }
 
 interface NumberOptions extends KeyOptions {
@@ -90,8 +93,10 @@ export const key = {
   },
 
   text(standard: string | (() => string), meaning: string, options: TextOptions = {}): Key<string> {
-    const { pattern = /^/, allowed = "text" } = options;
-    return row("String", standard, meaning, options, allowed, v.pipe(v.string(), v.regex(pattern)));
+    const { pattern = /^/, allowed = "text", path = false } = options;
+    const text = v.pipe(v.string(), v.regex(pattern));
+    const schema = path ? v.pipe(text, v.transform(fromHome)) : text;
+    return row("String", standard, meaning, options, allowed, schema);
   },
 
   /** A text that is null in Java unless set: "" here. */
@@ -138,6 +143,10 @@ function row<T>(
   choices: readonly string[] = [],
 ): Key<T> {
   return { type, standard, meaning, allowed, choices, important, unused, later, optional, schema };
+}
+
+function fromHome(path: string): string {
+  return path.startsWith("~/") ? homedir() + path.slice(1) : path;
 }
 
 /** A configuration with nothing set. */

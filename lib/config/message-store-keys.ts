@@ -4,8 +4,9 @@ import { key, NOT_EMPTY } from "./key.ts";
 
 /** Keys of [MessageStoreConfig], in RocketMQ's order. */
 export const messageStoreKeys = {
-  storePathRootDir: key.text(() => join(homedir(), "store"), "root directory of all data", {
+  storePathRootDir: key.text(() => join(homedir(), "store"), "root directory of all data; ~/ is the home directory", {
     important: true,
+    path: true,
     ...NOT_EMPTY,
   }),
   storePathCommitLog: key.optional("commit log directory (null = root/commitlog; several directories separated by ,)", {

@@ -46,11 +46,6 @@ const NO_REPLICATION = "this version does not replicate";
 export const BROKER_REFUSALS: readonly Refusal[] = [
   ...SECURITY,
   {
-    key: "brokerRole",
-    refuses: not("ASYNC_MASTER"),
-    why: `${NO_REPLICATION}, every message would be on one machine only: want ASYNC_MASTER`,
-  },
-  {
     key: "inSyncReplicas",
     refuses: (count) => typeof count === "number" && count > 1,
     why: `${NO_REPLICATION}: want 1`,

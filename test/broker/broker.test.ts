@@ -555,8 +555,6 @@ test("keys that this build cannot honour stop the start", async () => {
   const { defaultBrokerConfig } = await import("../../lib/config/broker-config.ts");
   const refused: [Parameters<typeof defaultBrokerConfig>[0], string][] = [
     [{ enablePropertyFilter: true }, "enablePropertyFilter"],
-    [{ brokerRole: "SLAVE" }, "brokerRole=SLAVE"],
-    [{ brokerRole: "SYNC_MASTER" }, "brokerRole=SYNC_MASTER"],
     [{ inSyncReplicas: 2 }, "inSyncReplicas=2"],
   ];
   for (const [overrides, text] of refused) expect(() => createBroker(defaultBrokerConfig(overrides))).toThrow(text);

@@ -167,7 +167,6 @@ describe("what this version does not have stops the start", () => {
     "enableControllerMode=true",
     "storeType=defaultRocksDB",
     "configManagerVersion=v2",
-    "brokerRole=SLAVE",
     "inSyncReplicas=2",
     "duplicationEnable=true",
     "readOnlyCommitLogStorePaths=/x",

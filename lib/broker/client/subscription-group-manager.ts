@@ -10,6 +10,7 @@ import {
   newDataVersion,
   nextVersion,
   parseDataVersion,
+  sameDataVersion,
   unknownMembers,
 } from "../config-schema.ts";
 import { encodeSliced } from "../sliced-json.ts";
@@ -147,6 +148,17 @@ export class SubscriptionGroupManager extends ConfigManager {
     this.logger.info(`group ${group}, topic ${topic}: forbidden bits ${bits}`);
     nextVersion(this.dataVersion);
     return this.persist();
+  }
+
+  override takeOver(value: unknown): boolean {
+    if (sameDataVersion(parseDataVersion(member(value, "dataVersion")), this.dataVersion)) return false;
+    const kept = new Set(v.parse(jsonObject, member(value, "subscriptionGroupTable")).map(([group]) => group));
+    const forbidden = new Set(parseForbidden(member(value, "forbiddenTable")).keys());
+    this.decode(value);
+    for (const group of [...this.table.keys()]) if (!kept.has(group)) this.table.delete(group);
+    for (const group of [...this.forbiddenTable.keys()]) if (!forbidden.has(group)) this.forbiddenTable.delete(group);
+    void this.persist();
+    return true;
   }
 
   override encode(pretty = false): string {

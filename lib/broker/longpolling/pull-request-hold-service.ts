@@ -49,7 +49,7 @@ export class HeldPulls<P extends HeldPull> implements PullRequestHoldService {
   shutdown(): void {
     clearInterval(this.timer);
     this.timer = undefined;
-    for (const topic of [...this.topics.keys()]) this.wakeTopic(topic);
+    this.wakeAll();
   }
 
   /** False when too many wait already. */
@@ -91,6 +91,11 @@ export class HeldPulls<P extends HeldPull> implements PullRequestHoldService {
     if (queues === undefined) return;
     this.topics.delete(topic);
     for (const held of queues.values()) for (const pull of held) this.release(pull);
+  }
+
+  /** Answers everyone: the master is back, where they are to go on [notifyMasterOnline]. */
+  wakeAll(): void {
+    for (const topic of [...this.topics.keys()]) this.wakeTopic(topic);
   }
 
   private release(pull: P): void {

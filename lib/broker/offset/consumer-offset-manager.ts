@@ -285,13 +285,23 @@ export class ConsumerOffsetManager extends ConfigManager {
     return groupTopicMap;
   }
 
+  /** Groups that the other broker does not know keep their offsets: they may consume from this one alone. */
+  override takeOver(value: unknown): boolean {
+    const taken = parseOffsetTable(value);
+    Object.assign(this.dataVersion, parseDataVersion(member(value, "dataVersion")));
+    let changed = false;
+    for (const [key, queues] of taken) {
+      if (sameOffsets(this.offsetTable.get(key), queues)) continue;
+      this.offsetTable.set(key, queues);
+      changed = true;
+    }
+    if (changed) this.#dirty = true;
+    void this.persist();
+    return changed;
+  }
+
   protected override decode(value: unknown): void {
-    const loaded = new Map<string, QueueOffsets>();
-    for (const [key, queues] of v.parse(jsonObject, member(value, "offsetTable")))
-      loaded.set(
-        key,
-        new Map(v.parse(jsonObject, queues).map(([id, offset]) => [queueIdOf(id), v.parse(javaLong, offset)])),
-      );
+    const loaded = parseOffsetTable(value);
     const version = parseDataVersion(member(value, "dataVersion"));
     const unknown = unknownMembers(value, TABLE_MEMBERS);
     this.offsetTable.clear();
@@ -299,6 +309,22 @@ export class ConsumerOffsetManager extends ConfigManager {
     Object.assign(this.dataVersion, version);
     this.#unknown = unknown;
   }
+}
+
+function parseOffsetTable(value: unknown): Map<string, QueueOffsets> {
+  const table = new Map<string, QueueOffsets>();
+  for (const [key, queues] of v.parse(jsonObject, member(value, "offsetTable")))
+    table.set(
+      key,
+      new Map(v.parse(jsonObject, queues).map(([id, offset]) => [queueIdOf(id), v.parse(javaLong, offset)])),
+    );
+  return table;
+}
+
+function sameOffsets(a: ReadonlyMap<number, number> | undefined, b: ReadonlyMap<number, number>): boolean {
+  if (a?.size !== b.size) return false;
+  for (const [queueId, offset] of b) if (a.get(queueId) !== offset) return false;
+  return true;
 }
 
 /** Keys with more than one `@` belong to no group, as in RocketMQ. */

@@ -85,6 +85,14 @@ export function adminRuntimeProcessors(context: BrokerContext): [number, Process
     [RequestCode.CLEAN_EXPIRED_CONSUMEQUEUE, { processor: cleanExpiredConsumeQueue }],
     [RequestCode.DELETE_EXPIRED_COMMITLOG, { processor: deleteExpiredCommitLog }],
     [RequestCode.GET_BROKER_HA_STATUS, { processor: getBrokerHaStatus }],
+    [
+      RequestCode.GET_TIMER_CHECK_POINT,
+      { processor: () => ({ code: ResponseCode.SUCCESS, body: context.kept.timerCheckpoint }) },
+    ],
+    [
+      RequestCode.GET_TIMER_METRICS,
+      { processor: () => ({ code: ResponseCode.SUCCESS, body: context.kept.timerMetrics }) },
+    ],
     [RequestCode.RESUME_CHECK_HALF_MESSAGE, { processor: resumeCheckHalfMessage }],
   ];
 }

@@ -6,7 +6,7 @@ import { optionalBoolean, optionalInt, optionalString, requireInt, requireString
 import { ResponseError } from "../../remoting/response-error.ts";
 import type { Connection, ProcessorEntry, RemotingCommand, RemotingResponse } from "../../remoting/types.ts";
 import type { BrokerContext } from "../broker-context.ts";
-import { member, newDataVersion } from "../config-schema.ts";
+import { member } from "../config-schema.ts";
 import { parseAttributes } from "../topic/topic-attributes.ts";
 import { newTopicConfig, parseTopicConfig } from "../topic/topic-config.ts";
 import { topicNameFault } from "../topic/topic-validator.ts";
@@ -126,9 +126,8 @@ export function adminTopicProcessors(context: BrokerContext): [number, Processor
     return success(
       {
         dataVersion: topics.dataVersion,
-        mappingDataVersion: newDataVersion(),
         topicConfigTable: pageOfTopics(request.ext),
-        topicQueueMappingDetailMap: {},
+        ...context.kept.mappings,
         topicQueueMappingInfoMap: {},
       },
       { totalTopicNum: topics.table.size },

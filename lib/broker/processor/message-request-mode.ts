@@ -1,6 +1,7 @@
 import * as v from "valibot";
 import { RequestCode, ResponseCode } from "../../remoting/codes.ts";
 import type { ProcessorEntry, RemotingCommand, RemotingResponse } from "../../remoting/types.ts";
+import type { BrokerContext } from "../broker-context.ts";
 import { textSchema } from "../client/subscription.ts";
 import { groupNameFault, topicNameFault } from "../topic/topic-validator.ts";
 import { refusal, refuseFault, success } from "./admin-request.ts";
@@ -9,7 +10,7 @@ import { parseBody } from "./request-body.ts";
 const modeSchema = v.object({ topic: textSchema, consumerGroup: textSchema, mode: v.nullish(textSchema, "PULL") });
 
 /** How groups fetch a topic: pulling is the only way here, so that there is nothing to remember [QueryAssignmentProcessor]. */
-export function messageRequestModeProcessors(): [number, ProcessorEntry][] {
+export function messageRequestModeProcessors({ kept }: Pick<BrokerContext, "kept">): [number, ProcessorEntry][] {
   function setMessageRequestMode(request: RemotingCommand): RemotingResponse {
     const { topic, consumerGroup, mode } = parseBody(modeSchema, request.body, "SET_MESSAGE_REQUEST_MODE");
     refuseFault(topicNameFault(topic));
@@ -21,6 +22,9 @@ export function messageRequestModeProcessors(): [number, ProcessorEntry][] {
 
   return [
     [RequestCode.SET_MESSAGE_REQUEST_MODE, { processor: setMessageRequestMode }],
-    [RequestCode.GET_ALL_MESSAGE_REQUEST_MODE, { processor: () => success({ messageRequestModeMap: {} }) }],
+    [
+      RequestCode.GET_ALL_MESSAGE_REQUEST_MODE,
+      { processor: () => ({ code: ResponseCode.SUCCESS, body: kept.requestModes }) },
+    ],
   ];
 }

@@ -12,6 +12,7 @@ import type { HeldPull, HeldPulls } from "../longpolling/pull-request-hold-servi
 import { MASTER_ID, type SubscriptionGroupConfig, type TopicConfig } from "../types.ts";
 import { checkPull, isRefusal, type PullTarget } from "./pull-check.ts";
 import { createPullSlots, PULL_SLOT, PULL_SYS_FLAG, requirePullFields } from "./pull-header.ts";
+import { slaveTurn } from "./pull-on-slave.ts";
 import { type PullResponse, writePullHeader } from "./pull-response.ts";
 
 /** A pull on its way: everything that outlives the request's frame. */
@@ -119,11 +120,10 @@ export class PullMessageProcessor {
     };
   }
 
-  /** A consumer sends its progress along with the pull; only a master takes it. */
+  /** A consumer sends its progress along with the pull, to a slave only while that acts as the master. */
   private commitConsumerOffset(connection: Connection): void {
     const { slots, context } = this;
-    if ((slots.int(PULL_SLOT.sysFlag, 0) & PULL_SYS_FLAG.commitOffset) === 0 || context.config.brokerRole === "SLAVE")
-      return;
+    if ((slots.int(PULL_SLOT.sysFlag, 0) & PULL_SYS_FLAG.commitOffset) === 0) return;
     const offset = slots.long(PULL_SLOT.commitOffset, -1);
     if (offset < 0 || !Number.isSafeInteger(offset)) return;
     const group = slots.interned(PULL_SLOT.consumerGroup) ?? "";
@@ -182,13 +182,18 @@ export class PullMessageProcessor {
     if ((status === "NO_MATCHED_LOGIC_QUEUE" || status === "NO_MESSAGE_IN_QUEUE") && pull.queueOffset !== 0) {
       code = ResponseCode.PULL_OFFSET_MOVED;
     }
-    if (
-      code === ResponseCode.PULL_NOT_FOUND &&
-      maySuspend &&
-      pull.mayWait &&
-      !context.stopping &&
-      this.held.suspend(pull)
-    ) {
+    let suggested = this.suggestBroker(pull, result.suggestPullingFromSlave);
+    let mayBeHeld = code === ResponseCode.PULL_NOT_FOUND;
+    if (context.config.brokerId !== MASTER_ID) {
+      const turn = slaveTurn(context, code, result.suggestPullingFromSlave);
+      if (turn !== "serve") {
+        const toMaster = turn === "master";
+        suggested = toMaster ? MASTER_ID : pull.groupConfig.brokerId;
+        if (code !== ResponseCode.SUCCESS) code = ResponseCode.PULL_RETRY_IMMEDIATELY;
+        mayBeHeld = !toMaster;
+      }
+    }
+    if (mayBeHeld && maySuspend && pull.mayWait && !context.stopping && this.held.suspend(pull)) {
       result.release();
       return;
     }
@@ -208,7 +213,7 @@ export class PullMessageProcessor {
     response.maxOffset = result.maxOffset;
     response.topicSysFlag = pull.topicConfig.topicSysFlag;
     response.groupSysFlag = pull.groupConfig.groupSysFlag;
-    response.suggestWhichBrokerId = this.suggestBroker(pull, result.suggestPullingFromSlave);
+    response.suggestWhichBrokerId = suggested;
     if (pull.oneway || pull.connection.closed) {
       result.release();
       return;

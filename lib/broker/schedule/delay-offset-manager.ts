@@ -85,6 +85,14 @@ export class DelayOffsetManager extends ConfigManager {
     return stringifyFastjson({ dataVersion: this.dataVersion, offsetTable }, { pretty });
   }
 
+  override takeOver(value: unknown): boolean {
+    const before = this.encode();
+    this.decode(value);
+    if (this.encode() === before) return false;
+    void this.persist();
+    return true;
+  }
+
   protected override decode(value: unknown): void {
     const loaded = v
       .parse(jsonObject, member(value, "offsetTable") ?? {})

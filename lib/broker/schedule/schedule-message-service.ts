@@ -47,8 +47,14 @@ export class ScheduleMessageService {
     this.offsets.load();
   }
 
-  /** Begins to deliver. The store must be loaded. */
+  /** It delivers now; a slave does so only while it acts as the master. */
+  get running(): boolean {
+    return this.#levels.length > 0;
+  }
+
+  /** Begins to deliver, at the offsets as they stand. The store must be loaded. */
   start(): void {
+    if (this.running) return;
     const { store, stats, logger, config } = this.#context;
     const share = new TurnShare(MESSAGES_PER_TURN);
     const environment = { store, stats, logger, share, offsets: this.offsets };
@@ -59,10 +65,17 @@ export class ScheduleMessageService {
     this.#persistTimer = setInterval(() => void this.offsets.persistFlushed(store), config.flushDelayOffsetInterval);
   }
 
+  /** Ends the delivery; `start` may follow. */
+  async pause(): Promise<void> {
+    clearInterval(this.#persistTimer);
+    const levels = this.#levels;
+    this.#levels = [];
+    await Promise.all(levels.map((level) => level.stop()));
+  }
+
   /** Ends the delivery and writes the offsets. */
   async shutdown(): Promise<void> {
-    clearInterval(this.#persistTimer);
-    await Promise.all(this.#levels.map((level) => level.stop()));
+    await this.pause();
     await this.offsets.stop();
   }
 

@@ -3,7 +3,15 @@ import * as v from "valibot";
 import { stringifyFastjson } from "../../base/fastjson.ts";
 import type { Logger } from "../../base/log.ts";
 import { ConfigManager } from "../config-manager.ts";
-import { jsonObject, member, newDataVersion, nextVersion, parseDataVersion, unknownMembers } from "../config-schema.ts";
+import {
+  jsonObject,
+  member,
+  newDataVersion,
+  nextVersion,
+  parseDataVersion,
+  sameDataVersion,
+  unknownMembers,
+} from "../config-schema.ts";
 import { encodeSliced } from "../sliced-json.ts";
 import {
   type DataVersion,
@@ -233,6 +241,18 @@ export class TopicConfigManager extends ConfigManager {
     this.#unknown = unknown;
     this.#unknownOfTopic = unknownOfTopic;
     this.#closeAutoCreation();
+  }
+
+  override takeOver(value: unknown): boolean {
+    if (sameDataVersion(parseDataVersion(member(value, "dataVersion")), this.dataVersion)) return false;
+    const topicConfigTable = member(value, "topicConfigTable");
+    const kept = new Set(v.parse(jsonObject, topicConfigTable).map(([topic]) => topic));
+    this.decode({ dataVersion: member(value, "dataVersion"), topicConfigTable });
+    for (const topic of [...this.table.keys()]) if (!kept.has(topic)) this.table.delete(topic);
+    this.#refused.clear();
+    void this.persist();
+    this.onChange?.([]);
+    return true;
   }
 
   /** With autoCreateTopicEnable=false a TBW102 of earlier times, or one made by hand, gives nothing on. */

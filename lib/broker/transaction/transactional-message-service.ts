@@ -22,14 +22,23 @@ export class TransactionalMessageService {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #round: Promise<void> | undefined;
   #stopping = false;
+  #running = false;
 
   constructor(context: BrokerContext) {
     this.#context = context;
     this.#batch = new OpBatch(context);
   }
 
+  /** It checks back now; a slave does so only while it acts as the master. */
+  get running(): boolean {
+    return this.#running;
+  }
+
   /** Begins to check back, every transactionCheckInterval. */
   start(): void {
+    if (this.running) return;
+    this.#running = true;
+    this.#stopping = false;
     this.#sleep();
   }
 
@@ -41,11 +50,18 @@ export class TransactionalMessageService {
     }, this.#context.config.transactionCheckInterval);
   }
 
-  /** Ends a running round and writes the op records that are still collected. */
-  async shutdown(): Promise<void> {
+  /** Ends a running round; `start` may follow. */
+  async pause(): Promise<void> {
+    this.#running = false;
     this.#stopping = true;
     clearTimeout(this.#timer);
     await this.#round;
+    this.#checks.clear();
+  }
+
+  /** Ends a running round and writes the op records that are still collected. */
+  async shutdown(): Promise<void> {
+    await this.pause();
     this.#batch.stop();
   }
 

@@ -1,0 +1,168 @@
+import { afterEach, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { BrokerConfig } from "../../../lib/config/broker-config.ts";
+import { defaultNamesrvConfig } from "../../../lib/config/namesrv-config.ts";
+import { createNamesrv, type Namesrv } from "../../../lib/namesrv/namesrv.ts";
+import { RequestCode, ResponseCode } from "../../../lib/remoting/codes.ts";
+import { quietLogger } from "../../support/quiet-logger.ts";
+import { BrokerFixture, heartbeatRequest, pullRequest, sendRequest } from "../support/broker-fixture.ts";
+
+const ending: (() => Promise<void>)[] = [];
+
+afterEach(async () => {
+  for (const end of ending.splice(0).reverse()) await end();
+});
+
+async function startNamesrv(): Promise<Namesrv> {
+  const namesrv = createNamesrv(
+    defaultNamesrvConfig({ listenPort: 0, bindAddress: "127.0.0.1", kvConfigPath: "/nonexistent/kvConfig.json" }),
+    { logger: quietLogger() },
+  );
+  await namesrv.start();
+  ending.push(() => namesrv.stop());
+  return namesrv;
+}
+
+async function startBroker(namesrv: Namesrv, overrides: Partial<BrokerConfig> = {}): Promise<BrokerFixture> {
+  const fixture = await BrokerFixture.start({ namesrvAddr: `127.0.0.1:${namesrv.port}`, ...overrides });
+  ending.push(() => fixture.close());
+  await fixture.broker.registered;
+  return fixture;
+}
+
+const SLAVE: Partial<BrokerConfig> = { brokerRole: "SLAVE", brokerId: 1 };
+
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await Bun.sleep(2);
+}
+
+function masterTables(fixture: BrokerFixture) {
+  const { topics, groups, offsets, schedule } = fixture.broker.context;
+  return [topics, groups, offsets, schedule].map((table) => JSON.parse(quoted(table.encode())));
+}
+
+/** fastjson's unquoted number keys as JSON. */
+function quoted(text: string): string {
+  return text.replace(/([{,])(\d+):/g, '$1"$2":');
+}
+
+test("a slave has its master's topics, groups and offsets at once, and its later ones; they are on disk", async () => {
+  const namesrv = await startNamesrv();
+  const master = await startBroker(namesrv);
+  const client = master.client();
+  const ask = (request: Parameters<typeof client.invoke>[1]) => client.invoke(master.address, request, 5_000);
+  await ask(sendRequest({ topic: "T1" }));
+  await ask(heartbeatRequest("c1", "CG1", "T1"));
+  const commit = { consumerGroup: "CG1", topic: "T1", queueId: 0, commitOffset: 1 };
+  expect((await ask({ code: RequestCode.UPDATE_CONSUMER_OFFSET, ext: commit })).code).toBe(0);
+  master.broker.context.schedule.offsets.update(3, 7);
+
+  const slave = await startBroker(namesrv, SLAVE);
+  const { context } = slave.broker;
+  await until(() => context.masterAlive);
+  expect(masterTables(slave)).toEqual(masterTables(master));
+  expect(context.offsets.queryOffset("CG1", "T1", 0)).toBe(1);
+  expect(context.schedule.running).toBe(false);
+  expect(context.transactions.running).toBe(false);
+
+  const deletion = { code: RequestCode.DELETE_TOPIC_IN_BROKER, ext: { topic: "T1" } };
+  expect((await ask(deletion)).code).toBe(0);
+  await ask(sendRequest({ topic: "T2" }));
+  expect(await slave.broker.slaveSync?.syncAll()).toBe(true);
+  expect(context.topics.get("T1")).toBeUndefined();
+  expect(context.topics.get("T2")).toEqual(master.broker.context.topics.get("T2"));
+  await slave.broker.stop();
+  const file = (name: string) => readFileSync(join(slave.folder, "config", name), "utf8");
+  expect(file("topics.json")).toContain('"T2"');
+  expect(file("subscriptionGroup.json")).toContain('"CG1"');
+  expect(file("consumerOffset.json")).toContain("T1@CG1");
+  expect(quoted(file("delayOffset.json"))).toContain('"3":7');
+});
+
+test("a master that goes away is said once, and once when it is back at another address", async () => {
+  const namesrv = await startNamesrv();
+  const master = await startBroker(namesrv);
+  const slave = await startBroker(namesrv, SLAVE);
+  const { context } = slave.broker;
+  await until(() => context.masterAlive);
+  const before = master.address;
+  await master.broker.stop();
+  await until(() => !context.masterAlive);
+  await master.restart();
+  await master.broker.registered;
+  expect(master.address).not.toBe(before);
+  slave.broker.context.registerBroker();
+  await until(() => context.masterAlive);
+  expect(slave.broker.slaveSync?.masterAddr).toBe(master.address);
+});
+
+test("a slave refuses sends and ends no transactions", async () => {
+  const namesrv = await startNamesrv();
+  const slave = await startBroker(namesrv, SLAVE);
+  const client = slave.client();
+  const sent = await client.invoke(slave.address, sendRequest(), 5_000);
+  expect(sent.code).toBe(ResponseCode.SYSTEM_BUSY);
+  expect(sent.remark).toContain("slave");
+});
+
+test("with the master up a slave sends consumers there; with the master gone it holds their pulls and takes their offsets", async () => {
+  const namesrv = await startNamesrv();
+  const master = await startBroker(namesrv);
+  const producer = master.client();
+  await producer.invoke(master.address, sendRequest({ topic: "T" }), 5_000);
+  const slave = await startBroker(namesrv, SLAVE);
+  await until(() => slave.broker.context.masterAlive);
+  const client = slave.client();
+  const pull = (offset: number, suspendMs?: number) =>
+    client.invoke(slave.address, pullRequest({ topic: "T", offset, ...(suspendMs && { suspendMs }) }), 30_000);
+
+  for (const offset of [0, 5]) {
+    const response = await pull(offset, 20_000);
+    expect(response.code).toBe(ResponseCode.PULL_RETRY_IMMEDIATELY);
+    expect(response.ext).toMatchObject({ suggestWhichBrokerId: "0", nextBeginOffset: String(offset) });
+  }
+
+  await master.broker.stop();
+  await until(() => !slave.broker.context.masterAlive);
+  const held = pull(5, 20_000);
+  await until(() => slave.broker.context.holdService.waiting === 1);
+  const commit = { consumerGroup: "CG", topic: "T", queueId: 0, commitOffset: 5 };
+  const committed = await client.invoke(
+    slave.address,
+    { code: RequestCode.UPDATE_CONSUMER_OFFSET, ext: commit },
+    5_000,
+  );
+  expect(committed.code).toBe(0);
+  expect(slave.broker.context.offsets.queryOffset("CG", "T", 0)).toBe(5);
+
+  await master.restart();
+  await master.broker.registered;
+  slave.broker.context.registerBroker();
+  expect(await held).toMatchObject({ code: ResponseCode.PULL_RETRY_IMMEDIATELY });
+  expect((await held).ext.suggestWhichBrokerId).toBe("0");
+});
+
+test("timer state and request modes of the master are kept and told on", async () => {
+  const namesrv = await startNamesrv();
+  const master = await startBroker(namesrv);
+  const checkpoint = Buffer.alloc(56);
+  checkpoint.writeBigInt64BE(1_700_000_000_000n, 0);
+  checkpoint.writeBigInt64BE(11n, 8);
+  checkpoint.writeBigInt64BE(12n, 16);
+  checkpoint.writeBigInt64BE(13n, 24);
+  const { kept } = master.broker.context;
+  kept.takeTimerCheckpoint(checkpoint);
+  const modes =
+    '{"messageRequestModeMap":{"T":{"CG":{"consumerGroup":"CG","mode":"POP","popShareQueueNum":0,"topic":"T"}}}}';
+  kept.takeRequestModes(Buffer.from(modes));
+  const slave = await startBroker(namesrv, SLAVE);
+  await until(() => slave.broker.context.masterAlive);
+  const copy = slave.broker.context.kept;
+  expect(copy.timerCheckpoint.readBigInt64BE(0)).toBe(1_700_000_000_000n);
+  expect([8, 16, 24].map((at) => Number(copy.timerCheckpoint.readBigInt64BE(at)))).toEqual([0, 0, 13]);
+  expect(copy.requestModes).toBe(modes);
+  await slave.broker.stop();
+  expect(readFileSync(join(slave.folder, "config", "timercheck")).length).toBe(4096);
+  expect(readFileSync(join(slave.folder, "config", "messageRequestMode.json"), "utf8")).toBe(modes);
+});
