@@ -23,7 +23,7 @@ export const namesrvKeys = {
   supportActingMaster: key.boolean(false, "present the smallest slave id as master in routes"),
   enableAllTopicList: key.boolean(true, "serve 206"),
   enableTopicList: key.boolean(true, "serve 224"),
-  notifyMinBrokerIdChanged: key.boolean(false, "push 905 to brokers", { later: true }),
+  notifyMinBrokerIdChanged: key.boolean(false, "tell the brokers of a name that their lowest id changed (code 905)"),
   enableControllerInNamesrv: key.boolean(false, "embedded controller", { unused: true }),
   needWaitForService: key.boolean(false, "refuse routes shortly after start"),
   waitSecondsForService: key.int(45, "that time in s", { min: 0 }),

@@ -4,6 +4,7 @@ import type { NamesrvConfig } from "../config/namesrv-config.ts";
 import { createRemotingServer } from "../remoting/server.ts";
 import type { RemotingServer } from "../remoting/types.ts";
 import { KvConfigManager, NAMESPACE_ORDER_TOPIC_CONFIG } from "./kv-config-manager.ts";
+import { MinBrokerIdNotifier } from "./min-broker-id-notifier.ts";
 import type { NamesrvContext } from "./namesrv-context.ts";
 import { namesrvProcessors } from "./processors.ts";
 import { RouteInfoManager } from "./route-info-manager.ts";
@@ -39,6 +40,7 @@ class NamesrvController implements Namesrv, NamesrvContext {
   readonly kvConfig: KvConfigManager;
   startedAt = 0;
 
+  private readonly notifier: MinBrokerIdNotifier;
   private server: RemotingServer | undefined;
   private scanTimer: ReturnType<typeof setInterval> | undefined;
   private stopPromise: Promise<void> | undefined;
@@ -56,7 +58,13 @@ class NamesrvController implements Namesrv, NamesrvContext {
       orderTopicConf: (topic) =>
         config.orderMessageEnable ? this.kvConfig.get(NAMESPACE_ORDER_TOPIC_CONFIG, topic) : undefined,
     });
+    this.notifier = new MinBrokerIdNotifier(
+      // Brokers that lose their connection because this server stops have not left.
+      () => config.notifyMinBrokerIdChanged && this.stopPromise === undefined,
+      this.logger,
+    );
     this.routes.onChange = (topic) => this.topicRoutes.changed(topic);
+    this.routes.onMinBrokerIdChange = (change) => this.notifier.notify(change);
   }
 
   get context(): NamesrvContext {
@@ -91,6 +99,7 @@ class NamesrvController implements Namesrv, NamesrvContext {
   private async shutdown(): Promise<void> {
     clearInterval(this.scanTimer);
     await this.server?.close(CLOSE_GRACE_MS);
+    await this.notifier.shutdown();
     await this.kvConfig.shutdown();
   }
 }

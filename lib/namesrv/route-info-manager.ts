@@ -50,6 +50,19 @@ export interface BrokerLiveInfo extends Registration {
   lastUpdateTimestamp: number;
 }
 
+/** The lowest broker id of a name is another one now [NotifyMinBrokerIdChangeRequestHeader]. */
+export interface MinBrokerIdChange {
+  brokerName: string;
+  minBrokerId: number;
+  minBrokerAddr: string;
+  /** The broker that left; undefined where one came. */
+  offlineBrokerAddr: string | undefined;
+  /** HA address of the broker that came. */
+  haBrokerAddr: string | undefined;
+  /** Who is to be told. */
+  addresses: string[];
+}
+
 export interface RouteRules {
   deleteTopicWithBrokerRegistration: boolean;
 }
@@ -68,6 +81,7 @@ export class RouteInfoManager {
   readonly lostTopics = new Map<string, { brokerName: string; since: number }>();
   /** Called with a topic whose route changed, with nothing when any may have. */
   onChange: (topic?: string) => void = () => {};
+  onMinBrokerIdChange: (change: MinBrokerIdChange) => void = () => {};
 
   private readonly conflicts = new Set<string>();
 
@@ -101,6 +115,7 @@ export class RouteInfoManager {
     }
     if (!broker.brokerAddrs.has(registration.brokerId) && body.topics.length === 1) return undefined;
     this.checkBounds(known === undefined, body);
+    const minBefore = minBrokerId(broker);
     const first = this.enter(registration, broker);
     if (this.keepsTopics(registration, broker)) this.takeTopics(registration, broker, body, known, first);
     if (known === undefined) this.logRegistered(registration, body);
@@ -112,6 +127,8 @@ export class RouteInfoManager {
       filterServers: body.filterServers ?? known?.filterServers ?? [],
       lastUpdateTimestamp: this.now(),
     });
+    if (minBefore !== undefined && registration.brokerId < minBefore)
+      this.tellMinBrokerId(broker, undefined, registration);
     return this.result(registration);
   }
 
@@ -281,7 +298,7 @@ export class RouteInfoManager {
   /** Masters tell the topics; without one the slave with the smallest id does, from 5.0 on. */
   private keepsTopics({ brokerId, enableActingMaster }: Registration, broker: BrokerData): boolean {
     if (brokerId === MASTER_ID) return true;
-    return enableActingMaster !== undefined && brokerId === Math.min(...broker.brokerAddrs.keys());
+    return enableActingMaster !== undefined && brokerId === minBrokerId(broker);
   }
 
   private takeTopics(
@@ -343,6 +360,7 @@ export class RouteInfoManager {
     const known = this.brokerLiveTable.delete(liveKey(clusterName, brokerAddr));
     const broker = this.brokerAddrTable.get(brokerName);
     if (broker === undefined) return;
+    const minBefore = minBrokerId(broker);
     for (const [id, address] of broker.brokerAddrs) {
       if (address !== brokerAddr) continue;
       broker.brokerAddrs.delete(id);
@@ -353,7 +371,24 @@ export class RouteInfoManager {
     if (broker.brokerAddrs.size === 0) this.removeBroker(clusterName, brokerName);
     else if (broker.enableActingMaster && !broker.brokerAddrs.has(MASTER_ID))
       this.changePerm(brokerName, (perm) => perm & ~PERM_WRITE);
+    if (broker.enableActingMaster && minBrokerId(broker) !== minBefore) this.tellMinBrokerId(broker, brokerAddr);
     this.onChange();
+  }
+
+  /** Those left are told of one that left, those before of one that came [RouteInfoManager#chooseBrokerAddrsToNotify]. */
+  private tellMinBrokerId(broker: BrokerData, offlineBrokerAddr: string | undefined, came?: Registration): void {
+    const min = minBrokerId(broker);
+    if (min === undefined) return;
+    const all = [...broker.brokerAddrs];
+    const told = offlineBrokerAddr !== undefined || all.length === 1 ? all : all.filter(([id]) => id !== min);
+    this.onMinBrokerIdChange({
+      brokerName: broker.brokerName,
+      minBrokerId: min,
+      minBrokerAddr: broker.brokerAddrs.get(min)!,
+      offlineBrokerAddr,
+      haBrokerAddr: came?.haServerAddr,
+      addresses: told.map(([, address]) => address),
+    });
   }
 
   private endConflict(brokerName: string, brokerId: number, brokerAddr: string): void {
@@ -400,6 +435,10 @@ export class RouteInfoManager {
 /** One broker process is one address in one cluster. */
 function liveKey(clusterName: string, brokerAddr: string): string {
   return `${clusterName}\n${brokerAddr}`;
+}
+
+function minBrokerId({ brokerAddrs }: BrokerData): number | undefined {
+  return brokerAddrs.size === 0 ? undefined : Math.min(...brokerAddrs.keys());
 }
 
 function newBroker({ clusterName, brokerName, zoneName }: Registration): BrokerData {

@@ -24,6 +24,7 @@ const CHANGEABLE = new Set([
   "orderMessageEnable",
   "returnOrderTopicConfigToBroker",
   "supportActingMaster",
+  "notifyMinBrokerIdChanged",
   "enableAllTopicList",
   "enableTopicList",
   "needWaitForService",
