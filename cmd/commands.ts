@@ -73,6 +73,14 @@ export const COMMANDS: Readonly<Record<string, CommandRow>> = {
     },
     load: async () => general((await import("./bench.ts")).benchCommand),
   },
+  cluster: {
+    summary: "List brokers: roles, slaves, bytes behind, who is in sync",
+    examples: {
+      "": ["mq cluster list -n localhost:9876"],
+      list: ["mq cluster list -n localhost:9876", "mq cluster list -c DefaultCluster --json"],
+    },
+    load: async () => general((await import("./cluster.ts")).clusterCommand),
+  },
   config: {
     summary: "Explain keys of RocketMQ's properties files",
     examples: {

@@ -367,3 +367,22 @@ describe("mq topic", () => {
     TIMEOUT_MS,
   );
 });
+
+describe("mq cluster", () => {
+  test("list names every broker with its role and what follows it", async () => {
+    const { stdout, exitCode } = await mq(["cluster", "list", "--json"]);
+    expect(exitCode).toBe(0);
+    const { brokers } = JSON.parse(stdout);
+    expect(brokers[0]).toMatchObject({ brokerId: 0, role: "master", slaves: [], inSyncSlaves: 0 });
+    expect(brokers[0].maxOffset).toBeGreaterThanOrEqual(0);
+    const table = (await mq(["cluster", "list"])).stdout.split("\n");
+    expect(table[0]).toStartWith("CLUSTER");
+    expect(table[1]).toContain(brokers[0].address);
+  });
+
+  test("an unknown cluster is refused with those there are", async () => {
+    const { stderr, exitCode } = await mq(["cluster", "list", "-c", "nowhere"]);
+    expect(exitCode).toBe(1);
+    expect(stderr).toContain('find cluster "nowhere"');
+  });
+});

@@ -56,6 +56,11 @@ export class AdminClient {
     return this.#remoting.close();
   }
 
+  /** Asks one broker. Throws BrokerError, naming the action, for any answer but success. */
+  call(address: string, request: RemotingRequest, action: string): Promise<RemotingCommand> {
+    return this.#api.call(address, request, action);
+  }
+
   async #ask(request: RemotingRequest, action: string): Promise<RemotingCommand> {
     const { response, address } = await this.nameServers.invoke(request, TIMEOUT_MS);
     if (response.code !== ResponseCode.SUCCESS) throw new BrokerError(action, address, response.code, response.remark);
