@@ -132,7 +132,7 @@ export class IndexService {
   }
 
   #create(full: IndexFile | undefined, now: number): IndexFile | undefined {
-    if (Date.now() < this.#createAgainAt) return undefined;
+    if (performance.now() < this.#createAgainAt) return undefined;
     // A full file goes to the disk now; the flush after that sees the new one only.
     if (full !== undefined) this.#flushFile(full).catch(nothing);
     try {
@@ -143,7 +143,7 @@ export class IndexService {
       this.missed = 0;
       return file;
     } catch (error) {
-      this.#createAgainAt = Date.now() + CREATE_PAUSE_MS;
+      this.#createAgainAt = performance.now() + CREATE_PAUSE_MS;
       this.#miss(error);
       return undefined;
     }
@@ -154,13 +154,11 @@ export class IndexService {
       this.#logger.error(`messages are not indexed and cannot be found by key: ${errorText(error)}`);
   }
 
-  /** Creation time as yyyyMMddHHmmssSSS; later than every file's there is. */
+  /** Creation time as yyyyMMddHHmmssSSS. Names order the files: where the clock (or summer time) went back, the last name counts on. */
   #newName(storeTimestamp: number): string {
     const lastName = namesIn(this.directory).at(-1) ?? "";
-    for (let time = Math.max(Date.now(), storeTimestamp); ; time++) {
-      const name = humanTime(new Date(time));
-      if (name > lastName) return name;
-    }
+    const name = humanTime(new Date(Math.max(Date.now(), storeTimestamp)));
+    return name > lastName ? name : (BigInt(lastName) + 1n).toString().padStart(name.length, "0");
   }
 
   /**

@@ -1,9 +1,9 @@
-import { closeSync, mkdirSync, openSync, renameSync, writeSync } from "node:fs";
+import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, writeSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { Logger } from "../base/log.ts";
 import { MAGIC_V1 } from "../message/layout.ts";
 import { RecordView } from "../message/record.ts";
-import type { MappedFile } from "./mappedfile/mapped-file.ts";
+import { type MappedFile, syncDirectory } from "./mappedfile/mapped-file.ts";
 
 /** Subdirectory of the log; RocketMQ skips directories there. */
 const QUARANTINE = "quarantine";
@@ -26,12 +26,14 @@ function directoryOf(file: MappedFile): string {
 export function quarantineFile(file: MappedFile, logger: Logger | undefined): void {
   const to = join(directoryOf(file), `${basename(file.path)}.${Date.now()}`);
   renameSync(file.path, to);
+  syncDirectory(dirname(to));
+  syncDirectory(dirname(file.path));
   logger?.error("a commit-log file behind the cut holds records; it was moved aside", { file: file.path, to });
 }
 
 /**
  * A torn last record is nobody's: it was never acknowledged. But where whole records stand behind a damaged one, they and it are
- * copied aside before the cut, as `quarantine/<file>.<position>.<time>`.
+ * copied aside before the cut, as `quarantine/<file>.<position>.<time>`. The copy is on the disk when this resolves.
  */
 export async function quarantineTail(file: MappedFile, position: number, logger: Logger | undefined): Promise<void> {
   const first = findRecord(file, position);
@@ -50,6 +52,13 @@ export async function quarantineTail(file: MappedFile, position: number, logger:
     records,
     to,
   });
+}
+
+/** Whether a whole record stands in the first part of a file. */
+export function holdsRecord(file: MappedFile): boolean {
+  return (
+    new RecordView().read(file.buffer, 0, file.fileSize, file.fileFromOffset) === "record" || findRecord(file, 0) >= 0
+  );
 }
 
 /** Position of the next whole record behind `position`, -1 when there is none near. */
@@ -71,6 +80,8 @@ async function copyRange(file: MappedFile, start: number, end: number, to: strin
       at += writeSync(fd, file.buffer, at, Math.min(COPY_BYTES, end - at));
       await new Promise((resolve) => setImmediate(resolve));
     }
+    fsyncSync(fd);
+    syncDirectory(dirname(to));
   } finally {
     closeSync(fd);
   }

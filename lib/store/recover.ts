@@ -3,7 +3,7 @@ import { RecordView } from "../message/record.ts";
 import type { CommitLog } from "./commitlog/commit-log.ts";
 import type { DispatchRequest } from "./commitlog/dispatch-request.ts";
 import type { MappedFile } from "./mappedfile/mapped-file.ts";
-import { quarantineFile, quarantineTail } from "./quarantine.ts";
+import { holdsRecord, quarantineFile, quarantineTail } from "./quarantine.ts";
 import { RecordDispatcher } from "./record-dispatcher.ts";
 import type { StoreConfig } from "./store-config.ts";
 import { zeroTail } from "./zero-tail.ts";
@@ -196,12 +196,13 @@ async function cut(options: RecoverOptions, end: number, reason: string): Promis
   const leftover = holder !== undefined && position + 8 <= holder.fileSize && !isZero(holder.buffer, position, 8);
   if (leftover) {
     logger?.warn("cut the commit log at a record that is not whole", { offset: end, reason });
-    await quarantineTail(holder, position, logger);
   }
+  // A page that was lost reads as zeros, and good records may stand behind it.
+  if (holder !== undefined && (leftover || !clean)) await quarantineTail(holder, position, logger);
   for (let i = queue.files.length - 1; i > 0; i--) {
     const file = queue.files[i]!;
     if (file.fileFromOffset < end || file.fileFromOffset + file.fileSize <= end) break;
-    if (!isZero(file.buffer, 0, 8)) quarantineFile(file, logger);
+    if (!isZero(file.buffer, 0, 8) || holdsRecord(file)) quarantineFile(file, logger);
   }
   queue.truncate(end);
   const last = queue.last;

@@ -29,8 +29,8 @@ export async function removeFile(
   await mkdir(folder, { recursive: true });
   const aside = join(folder, basename(path));
   await rename(path, aside);
-  const until = Date.now() + patienceMs;
-  while (inUse() && Date.now() < until && !stopped()) await sleep(BREATH_MS);
+  const until = performance.now() + patienceMs;
+  while (inUse() && performance.now() < until && !stopped()) await sleep(BREATH_MS);
   if (!inUse()) {
     for (let size = (await stat(aside)).size - STEP_BYTES; size > 0; size -= STEP_BYTES) {
       await truncate(aside, size);

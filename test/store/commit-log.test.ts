@@ -248,6 +248,10 @@ describe("batch", () => {
         "MESSAGE_ILLEGAL",
       );
       expect(store.appendBatch(message("T", 0, ""), () => {}).status).toBe("MESSAGE_ILLEGAL");
+      // Prepared: its records would take offsets of the queue and no place in it.
+      const prepared = message("T", 0, whole);
+      prepared.sysFlag = 4;
+      expect(store.appendBatch(prepared, () => expect.unreachable()).status).toBe("MESSAGE_ILLEGAL");
       expect(store.maxPhyOffset).toBe(0);
       expect(store.getMaxOffsetInQueue("T", 0)).toBe(0);
     });

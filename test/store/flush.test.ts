@@ -1,8 +1,10 @@
 import { describe, expect, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { checkStore } from "../../lib/store/check.ts";
 import { CommitLog } from "../../lib/store/commitlog/commit-log.ts";
 import { FlushService } from "../../lib/store/commitlog/flush-service.ts";
+import { TransientStore } from "../../lib/store/commitlog/transient-store.ts";
 import { MappedFile } from "../../lib/store/mappedfile/mapped-file.ts";
 import type { PutMessageStatus } from "../../lib/store/types.ts";
 import { until } from "../support/until.ts";
@@ -218,5 +220,25 @@ describe("transientStorePoolEnable", () => {
     const again = await openStore(config);
     expect(again.getMaxOffsetInQueue("T", 0)).toBe(100);
     await again.shutdown();
+  });
+
+  test("without memory for another buffer the next file is written directly, and nothing is lost", async () => {
+    using dir = new TempDir();
+    const config = smallConfig(dir.path, TRANSIENT);
+    const store = await openStore(config);
+    const { transient } = store.log;
+    const open = TransientStore.prototype.open;
+    let failures = 0;
+    transient!.open = function (file) {
+      if (failures++ < 2) throw new Error("cannot map 65536 bytes of anonymous memory: out of memory");
+      return open.call(this, file);
+    };
+    for (let i = 0; i < 60; i++) expect(store.append(message("T", 0, Buffer.alloc(6000, "x"))).queueOffset).toBe(i);
+    expect(failures).toBeGreaterThan(2);
+    await store.shutdown();
+    const again = await openStore(config);
+    expect(again.getMaxOffsetInQueue("T", 0)).toBe(60);
+    await again.shutdown();
+    expect(checkStore(config).problems).toEqual([]);
   });
 });

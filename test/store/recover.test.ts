@@ -126,6 +126,28 @@ describe("damage in the middle", () => {
     await again.shutdown();
   });
 
+  test("good records behind a page that was lost are put aside too", async () => {
+    using dir = new TempDir();
+    const config = smallConfig(dir.path);
+    const store = await openStore(config);
+    const offsets: number[] = [];
+    for (let i = 0; i < 300; i++)
+      offsets.push(store.append(message("T", 0, Buffer.alloc(500, `${i % 10}`))).physicalOffset);
+    await store.shutdown();
+    const bytes = readFileSync(join(dir.path, FILE));
+    bytes.fill(0, offsets[50]!, offsets[50]! + 4096);
+    writeFileSync(join(dir.path, FILE), bytes);
+    const next = join(dir.path, "commitlog/00000000000000065536");
+    writeFileSync(next, readFileSync(next).fill(0, 0, 4096));
+    writeFileSync(join(dir.path, "abort"), "1");
+    const opened = await openStore(config);
+    expect(opened.maxPhyOffset).toBe(offsets[50]!);
+    await opened.shutdown();
+    const aside = readdirSync(join(dir.path, "commitlog/quarantine"));
+    expect(aside.some((name) => name.startsWith(`00000000000000000000.${offsets[50]}.`))).toBe(true);
+    expect(aside.some((name) => name.startsWith("00000000000000065536."))).toBe(true);
+  });
+
   test("old records behind a cut never come back", async () => {
     using dir = new TempDir();
     const config = smallConfig(dir.path);

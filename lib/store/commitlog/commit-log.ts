@@ -225,6 +225,9 @@ export class CommitLog {
     const { result, place, item, itemMessage } = this;
     const topic = this.topicOf(message.topic);
     if (message.bodyEnd - message.bodyStart > this.config.maxMessageSize) return this.bodyTooLarge(message);
+    // Such records take no place in a queue, which the batch's offsets would count nevertheless.
+    if (!isConsumable(message.sysFlag))
+      return this.fail("MESSAGE_ILLEGAL", `sysFlag ${message.sysFlag}: a batch cannot be prepared or rolled back`);
     copyHead(message, itemMessage);
     let bytes = 0;
     let count = 0;
@@ -415,7 +418,7 @@ export class CommitLog {
 
   private createNext(): MappedFile {
     // A full disk is asked once a second, not once a message: every attempt allocates what is left of it.
-    if (now() < this.createFailedUntil) throw new MqError(this.createFailure);
+    if (performance.now() < this.createFailedUntil) throw new MqError(this.createFailure);
     try {
       const offset = this.files.nextFileOffset();
       const file = this.files.createNextWith((path) => this.allocator.open(path));
@@ -424,7 +427,7 @@ export class CommitLog {
       return file;
     } catch (error) {
       this.createFailure = `cannot make the next commit-log file: ${errorText(error)}`;
-      this.createFailedUntil = now() + CREATE_RETRY_MS;
+      this.createFailedUntil = performance.now() + CREATE_RETRY_MS;
       this.logger?.error(this.createFailure);
       throw new MqError(this.createFailure);
     }
@@ -435,12 +438,23 @@ export class CommitLog {
     this.position = file.wrotePosition;
     this.buffer = file.buffer;
     this.view = file.view;
-    this.transientBuffer = this.transient?.open(file);
+    this.transientBuffer = undefined;
+    this.transientBuffer = this.openTransient(file);
     if (this.transientBuffer !== undefined) {
       this.buffer = this.transientBuffer.mapping.buffer;
       this.view = this.transientBuffer.view;
     }
     this.touchAt = this.position;
+  }
+
+  /** Without memory for it the file is written directly, as with an exhausted pool. */
+  private openTransient(file: MappedFile): TransientBuffer | undefined {
+    try {
+      return this.transient?.open(file);
+    } catch (error) {
+      this.logger?.warn(`${file.path} is written without the transient store: ${errorText(error)}`);
+      return undefined;
+    }
   }
 
   /** Has pages ahead touched and, past half of the file, the next one made. */

@@ -1,4 +1,3 @@
-import { now } from "../../base/clock.ts";
 import { errorText } from "../../base/errors.ts";
 import type { Logger } from "../../base/log.ts";
 import type { StoreConfig } from "../store-config.ts";
@@ -59,7 +58,7 @@ export class FlushService {
 
   start(): void {
     this.running = true;
-    this.lastThoroughFlush = this.lastThoroughCommit = Date.now();
+    this.lastThoroughFlush = this.lastThoroughCommit = performance.now();
     this.scheduleFlush();
     if (this.log.transient !== undefined) this.scheduleCommit();
   }
@@ -76,7 +75,7 @@ export class FlushService {
       return;
     }
     this.ends.push(physicalEnd);
-    this.deadlines.push(now() + this.config.syncFlushTimeout);
+    this.deadlines.push(performance.now() + this.config.syncFlushTimeout);
     this.dones.push(done);
     this.armTimeout();
     this.wake();
@@ -165,10 +164,10 @@ export class FlushService {
   /** One timer for the waiter at the head: all wait equally long, so that deadlines are in order. */
   private armTimeout(): void {
     if (this.timeoutTimer !== undefined || this.waiting === 0) return;
-    const delay = Math.max(1, this.deadlines[this.head]! - Date.now());
+    const delay = Math.max(1, this.deadlines[this.head]! - performance.now());
     this.timeoutTimer = setTimeout(() => {
       this.timeoutTimer = undefined;
-      const time = Date.now();
+      const time = performance.now();
       while (this.waiting > 0 && this.deadlines[this.head]! <= time) this.pop("FLUSH_DISK_TIMEOUT");
       this.compact();
       this.armTimeout();
@@ -193,9 +192,9 @@ export class FlushService {
   }
 
   private async timedFlush(): Promise<void> {
-    const thorough = Date.now() >= this.lastThoroughFlush + this.config.flushCommitLogThoroughInterval;
+    const thorough = performance.now() >= this.lastThoroughFlush + this.config.flushCommitLogThoroughInterval;
     const least = thorough ? 1 : this.config.flushCommitLogLeastPages * PAGE_BYTES;
-    if (thorough) this.lastThoroughFlush = Date.now();
+    if (thorough) this.lastThoroughFlush = performance.now();
     try {
       if (this.dirtyBytes >= Math.max(1, least)) await this.flush();
     } catch {
@@ -210,8 +209,8 @@ export class FlushService {
   }
 
   private async timedCommit(): Promise<void> {
-    const thorough = Date.now() >= this.lastThoroughCommit + this.config.commitCommitLogThoroughInterval;
-    if (thorough) this.lastThoroughCommit = Date.now();
+    const thorough = performance.now() >= this.lastThoroughCommit + this.config.commitCommitLogThoroughInterval;
+    if (thorough) this.lastThoroughCommit = performance.now();
     try {
       await this.log.transient?.commit(thorough ? 0 : this.config.commitCommitLogLeastPages);
       this.listener.onCommitted();

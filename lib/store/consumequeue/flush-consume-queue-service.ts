@@ -15,7 +15,7 @@ export class FlushConsumeQueueService {
   readonly #queues: ConsumeQueueStore;
   readonly #onThorough: (flushedTimestamp: number) => void;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #lastThorough = Date.now();
+  #lastThorough = performance.now();
   #stopped = true;
 
   /** @param onThorough told the store's new `flushedTimestamp` after each thorough flush, for the checkpoint. */
@@ -39,11 +39,11 @@ export class FlushConsumeQueueService {
   }
 
   async #round(): Promise<void> {
-    const thorough = Date.now() >= this.#lastThorough + this.#settings.flushConsumeQueueThoroughInterval;
+    const thorough = performance.now() >= this.#lastThorough + this.#settings.flushConsumeQueueThoroughInterval;
     try {
       await this.#queues.flush(thorough ? 0 : this.#settings.flushConsumeQueueLeastPages);
       if (thorough) {
-        this.#lastThorough = Date.now();
+        this.#lastThorough = performance.now();
         this.#onThorough(this.#queues.flushedTimestamp);
       }
     } catch {
