@@ -1,5 +1,5 @@
-import { mkdirSync, readdirSync, statSync, unlinkSync } from "node:fs";
-import { join } from "node:path";
+import { mkdirSync, readdirSync, renameSync, statSync, unlinkSync } from "node:fs";
+import { basename, join } from "node:path";
 import { ConfigError, errorText } from "../base/errors.ts";
 import { createLogger, type Logger } from "../base/log.ts";
 import { TRANSACTION_ROLLBACK_TYPE, TRANSACTION_TYPE_MASK } from "../message/sys-flag.ts";
@@ -31,6 +31,8 @@ export class IndexService {
   readonly files: IndexFile[] = [];
   /** Messages that could not be indexed because no file could be made or grown. */
   missed = 0;
+  /** Log offset up to which the index is whole where `load` found files that are not, -1 for its beginning. */
+  tornEnd: number | undefined;
   /** Touches pages ahead of the writer, off the loop; set by the store that has a helper for it. */
   touch: IndexFile["touch"];
 
@@ -50,29 +52,38 @@ export class IndexService {
 
   /**
    * Opens the files. After an unclean stop those that reach beyond the checkpoint's index stamp may lack pages: they wait for
-   * `recover`. An empty or short last file is removed (the log rebuilds it); another wrong size throws ConfigError.
+   * `recover`. A file of another size, and all behind it, are put aside: `tornEnd` says from where the log is to be indexed again.
+   * Throws ConfigError where all files have one other size.
    */
   load(lastExitOk: boolean, checkpointIndexMsgTimestamp: number): void {
-    const names = namesIn(this.directory);
     const wanted = indexFileBytes(this.geometry);
-    for (const [i, name] of names.entries()) {
+    const found = namesIn(this.directory).map((name) => {
       const path = join(this.directory, name);
-      const { size } = statSync(path);
-      if (size < wanted && i === names.length - 1) {
-        this.#logger.warn(`removed ${path}: found ${size} bytes, wanted ${wanted}`);
-        unlinkSync(path);
-        continue;
-      }
-      if (size !== wanted)
-        throw new ConfigError(
-          `load ${path}: found ${size} bytes, wanted ${wanted} (from maxHashSlotNum and maxIndexNum); set them to what the store was made with`,
-        );
+      return { path, bytes: statSync(path).size };
+    });
+    refuseOtherSize(found, wanted);
+    const firstBad = found.findIndex(({ bytes }) => bytes !== wanted);
+    const sound = firstBad < 0 ? found : found.slice(0, firstBad);
+    for (const { path } of sound) {
       const file = IndexFile.open(path, this.geometry);
       if (!lastExitOk && file.endTimestamp > checkpointIndexMsgTimestamp) {
         file.close();
         this.#suspect.push(path);
       } else this.files.push(file);
     }
+    if (firstBad >= 0) this.#putAside(found.slice(firstBad), wanted);
+  }
+
+  #putAside(bad: readonly FoundFile[], wanted: number): void {
+    // Not below the index: RocketMQ takes everything there for an index file.
+    const to = join(this.#settings.storePathRootDir, "quarantine", "index");
+    mkdirSync(to, { recursive: true });
+    for (const { path } of bad) renameSync(path, join(to, `${basename(path)}.${Date.now()}`));
+    const [{ path, bytes }] = bad as [FoundFile];
+    this.#logger.warn(
+      `load ${path}: found ${bytes} bytes, wanted ${wanted}; it and ${bad.length - 1} behind it were moved to ${to}`,
+    );
+    this.tornEnd = this.files[this.files.length - 1]?.endPhyOffset ?? -1;
   }
 
   /**
@@ -94,6 +105,18 @@ export class IndexService {
       this.files.push(file);
     }
     this.files.sort((a, b) => (a.path < b.path ? -1 : 1));
+  }
+
+  /** Removes entries of records at or beyond `physicalEnd`: the log was cut there. */
+  truncateDirty(physicalEnd: number): void {
+    const beyond = this.files.filter((file) => file.endPhyOffset >= physicalEnd);
+    if (beyond.length === 0) return;
+    this.files.splice(0, this.files.length, ...this.files.filter((file) => file.endPhyOffset < physicalEnd));
+    for (const file of beyond) {
+      file.close();
+      this.#suspect.push(file.path);
+    }
+    this.recover(physicalEnd);
   }
 
   /** Indexes the record's unique key and each of its blank-separated keys. Never throws: what cannot be indexed is counted and reported. */
@@ -250,6 +273,21 @@ export class IndexService {
       for (const file of this.files.splice(0)) file.close();
     }
   }
+}
+
+interface FoundFile {
+  path: string;
+  bytes: number;
+}
+
+/** One size that is not ours in every file is no damage but a wrong key. A single short file may be either: it is taken for torn. */
+function refuseOtherSize(found: readonly FoundFile[], wanted: number): void {
+  const first = found[0];
+  if (first === undefined || first.bytes === wanted || first.bytes === 0) return;
+  if (found.some(({ bytes }) => bytes !== first.bytes) || (found.length === 1 && first.bytes < wanted)) return;
+  throw new ConfigError(
+    `load ${first.path}: found ${first.bytes} bytes, wanted ${wanted} (from maxHashSlotNum and maxIndexNum); set them to what the store was made with`,
+  );
 }
 
 function namesIn(directory: string): string[] {

@@ -122,11 +122,16 @@ class LogStore implements MessageStore, CommitLogFollower {
     try {
       this.checkpoint = Checkpoint.open(join(this.config.storePathRootDir, "checkpoint"));
       this.log.files.load();
+      const clean = lock.clean && !this.log.files.lastExtended;
+      if (!clean) {
+        changed = true;
+        lock.createAbort();
+      }
       this.queues.load();
-      this.index?.load(lock.clean, this.checkpoint.indexMsgTimestamp);
+      this.index?.load(clean, this.checkpoint.indexMsgTimestamp);
       changed = true;
       lock.createAbort();
-      await this.recover(lock.clean, this.checkpoint);
+      await this.recover(clean, this.checkpoint);
     } catch (error) {
       if (!changed && lock.clean) lock.removeAbort();
       await this.log.close();
@@ -154,6 +159,7 @@ class LogStore implements MessageStore, CommitLogFollower {
       logger.warn("the newest consume-queue entry has no record in the log: the store is checked as after a kill");
       queuesEnd = await queues.recoverInSlices(false);
     }
+    const tornEnds = [queues.tornEnd, index?.tornEnd].filter((torn) => torn !== undefined);
     const end = await recoverCommitLog({
       log,
       config,
@@ -161,7 +167,7 @@ class LogStore implements MessageStore, CommitLogFollower {
       minTimestamp: checkpoint.minTimestamp,
       indexMsgTimestamp: checkpoint.indexMsgTimestamp,
       queuesEnd,
-      tornEnd: queues.tornEnd,
+      tornEnd: tornEnds.length > 0 ? Math.min(...tornEnds) : undefined,
       onStart: (offset) => {
         if (clean) return;
         queues.truncateDirty(offset);
@@ -171,8 +177,11 @@ class LogStore implements MessageStore, CommitLogFollower {
       logger,
     });
     queues.truncateDirty(end);
+    index?.truncateDirty(end);
     queues.correctMinOffset(log.minOffset);
     checkpoint.confirmPhyOffset = end;
+    // Once this store is open, a crash no longer leads back to where what was torn is made anew.
+    if (tornEnds.length > 0) await Promise.all([queues.flush(0), index?.flush()]);
   }
 
   start(): void {

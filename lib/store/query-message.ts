@@ -37,7 +37,8 @@ export async function queryMessage(
     const offsets = await index.query(topic, key, maxNum, begin, until);
     if (offsets.length === 0) break;
     let oldest = -1;
-    for (const offset of offsets.sort((a, b) => a - b)) {
+    // A record at which indexing began again stands there twice.
+    for (const offset of [...new Set(offsets)].sort((a, b) => a - b)) {
       const record = await readLogRecord(log, offset);
       if (record === undefined || view.read(record.bytes, 0, record.bytes.length, offset) !== "record") continue;
       if (oldest < 0) oldest = view.storeTimestamp;

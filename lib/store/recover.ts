@@ -26,7 +26,7 @@ export interface RecoverOptions {
   indexMsgTimestamp: number;
   /** After a clean stop: end of the last record that a consume queue knows, -1 for none. */
   queuesEnd: number;
-  /** Where a queue that lost entries ends, -1 at its beginning: dispatch must begin there at the latest. */
+  /** Log offset up to which a queue or the index is whole that lost files or entries, -1 for its beginning: dispatch begins there at the latest. */
   tornEnd?: number | undefined;
   /** Told the offset from which every record will be dispatched, before the first is: what is known beyond it is stale. */
   onStart: (offset: number) => void;
@@ -74,11 +74,11 @@ function cleanStart(options: RecoverOptions): number {
   return file.fileFromOffset;
 }
 
-/** Begin of the file that holds a torn queue's end: a queue's word is not enough to begin inside a file. */
+/** Begin of the file that holds the end of what is torn: its word is not enough to begin inside a file. */
 function tornStart({ log, tornEnd, logger }: RecoverOptions): number {
   if (tornEnd === undefined) return Number.POSITIVE_INFINITY;
   const start = log.files.findByOffset(tornEnd)?.fileFromOffset ?? log.minOffset;
-  logger?.warn("a consume queue lost entries: dispatching the commit log again", { from: start });
+  logger?.warn("a consume queue or the index lost entries: dispatching the commit log again", { from: start });
   return start;
 }
 

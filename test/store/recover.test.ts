@@ -309,6 +309,6 @@ describe("bounded recovery", () => {
     expect(again.queues.nextOffset("T", 0)).toBe(20);
     expect(again.append(message("T", 0, "next")).queueOffset).toBe(20);
     await again.shutdown();
-    expect(checkStore({ ...config, messageIndexEnable: false }).problems).toEqual([]);
+    expect(checkStore(config).problems).toEqual([]);
   });
 });

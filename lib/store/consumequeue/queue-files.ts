@@ -3,13 +3,15 @@ import {
   fdatasync,
   fstatSync,
   ftruncateSync,
+  mkdirSync,
   openSync,
   readdirSync,
   readSync,
+  renameSync,
   statSync,
   unlinkSync,
 } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { ConfigError } from "../../base/errors.ts";
 import type { Logger } from "../../base/log.ts";
 import { readLong } from "../../message/long.ts";
@@ -38,45 +40,83 @@ const SCAN_BYTES = 50_000 * CQ_UNIT_BYTES;
 const FIRST_READ_BYTES = 200 * CQ_UNIT_BYTES;
 const scanBuffer = Buffer.allocUnsafeSlow(SCAN_BYTES);
 
+/** Subdirectory of a queue; RocketMQ skips directories there. */
+const QUARANTINE = "quarantine";
+
 /** Recovery after an unclean stop looks at this many last files, as RocketMQ does. */
 const FILES_SCANNED = 3;
 
+interface QueueFile {
+  path: string;
+  number: number;
+  size: number;
+}
+
 /**
- * Lists a queue's directory. A last file that is empty is removed, one that is short is cut to whole entries and extended:
- * both are left by a kill, and the queue is rebuilt from the log. Throws ConfigError for a hole or another wrong size.
+ * Lists a queue's directory. A last file that is empty is removed, one that is short is cut to whole entries and extended: both
+ * are left by a kill. Where a file in the middle is missing or has another size, it and those behind it are put aside. In each
+ * case the queue is torn: the log fills it up again. Throws ConfigError where all files have one other size.
  */
 export function listQueueFiles(
   directory: string,
   fileBytes: number,
   logger: Logger,
 ): FileRange & { /** Entries may be missing at the end. */ torn: boolean } {
-  const numbers: number[] = [];
+  const files = queueFilesIn(directory, fileBytes);
+  const first = files[0];
+  if (first === undefined) return { first: 0, last: -1, torn: false };
+  refuseOtherSize(files, fileBytes);
+  const sound = soundFiles(files, fileBytes);
+  if (sound < files.length) putAside(directory, files.slice(sound), fileBytes, logger);
+  const range = { first: first.number, last: first.number + sound - 1 };
+  const last = files[sound - 1];
+  if (last === undefined) return { ...range, torn: true };
+  if (!repairLastFile(last.path, fileBytes, logger)) range.last--;
+  return { ...range, torn: sound < files.length || last.size < fileBytes };
+}
+
+function queueFilesIn(directory: string, fileBytes: number): QueueFile[] {
+  const files: QueueFile[] = [];
   for (const name of readdirSync(directory)) {
     if (!/^\d{20}$/.test(name)) continue;
+    const path = join(directory, name);
     const number = Number(name) / fileBytes;
     if (!Number.isInteger(number))
       throw new ConfigError(
-        `load ${join(directory, name)}: offset ${Number(name)} is no multiple of mappedFileSizeConsumeQueue ${fileBytes}; set it to the size that the store was made with`,
+        `load ${path}: offset ${Number(name)} is no multiple of mappedFileSizeConsumeQueue ${fileBytes}; set it to the size that the store was made with`,
       );
-    numbers.push(number);
+    files.push({ path, number, size: statSync(path).size });
   }
-  numbers.sort((a, b) => a - b);
-  for (let i = 0; i < numbers.length - 1; i++) {
-    if (numbers[i + 1] !== numbers[i]! + 1)
-      throw new ConfigError(
-        `load ${directory}: ${fileName(numbers[i + 1]! * fileBytes)} follows ${fileName(numbers[i]! * fileBytes)}, wanted ${fileName((numbers[i]! + 1) * fileBytes)}`,
-      );
-    const path = join(directory, fileName(numbers[i]! * fileBytes));
-    const { size } = statSync(path);
-    if (size !== fileBytes)
-      throw new ConfigError(`load ${path}: found ${size} bytes, wanted ${fileBytes} (mappedFileSizeConsumeQueue)`);
+  return files.sort((a, b) => a.number - b.number);
+}
+
+/** One size that is not ours in every file is no damage but a wrong key. A single short file may be either: it is taken for torn. */
+function refuseOtherSize(files: readonly QueueFile[], fileBytes: number): void {
+  const { path, size } = files[0]!;
+  if (size <= (files.length === 1 ? fileBytes : 0) || files.some((file) => file.size !== size)) return;
+  if (size === fileBytes) return;
+  throw new ConfigError(
+    `load ${path}: found ${size} bytes, wanted ${fileBytes} (mappedFileSizeConsumeQueue); set it to the size that the store was made with`,
+  );
+}
+
+/** How many of the first files number on and have their size; the last of all may be short. */
+function soundFiles(files: readonly QueueFile[], fileBytes: number): number {
+  for (const [i, { number, size }] of files.entries()) {
+    if (number !== files[0]!.number + i || size > fileBytes) return i;
+    if (size < fileBytes && i < files.length - 1) return i;
   }
-  if (numbers.length === 0) return { first: 0, last: -1, torn: false };
-  const range = { first: numbers[0]!, last: numbers[numbers.length - 1]! };
-  const path = join(directory, fileName(range.last * fileBytes));
-  const torn = statSync(path).size < fileBytes;
-  if (!repairLastFile(path, fileBytes, logger)) range.last--;
-  return { ...range, torn };
+  return files.length;
+}
+
+/** Their entries cannot be reached, and are made anew from the log. */
+function putAside(directory: string, files: readonly QueueFile[], fileBytes: number, logger: Logger): void {
+  const [{ path, size }] = files as [QueueFile];
+  const to = join(directory, QUARANTINE);
+  mkdirSync(to, { recursive: true });
+  for (const file of files) renameSync(file.path, join(to, `${basename(file.path)}.${Date.now()}`));
+  const found = size === fileBytes ? "the file before it is missing" : `found ${size} bytes, wanted ${fileBytes}`;
+  logger.warn(`load ${path}: ${found}; it and ${files.length - 1} behind it were moved to ${to}`);
 }
 
 /** False when the file was empty and is gone. */

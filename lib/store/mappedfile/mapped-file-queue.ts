@@ -1,4 +1,4 @@
-import { closeSync, mkdirSync, openSync, readdirSync, readSync, statSync, unlinkSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, readdirSync, readSync, statSync, truncateSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
 import { ConfigError } from "../../base/errors.ts";
 import type { Logger } from "../../base/log.ts";
@@ -28,6 +28,8 @@ export class MappedFileQueue {
   readonly directories: readonly string[];
   readonly fileSize: number;
   readonly files: MappedFile[] = [];
+  /** \`load\` found the last file short: records may be missing at the end. */
+  lastExtended = false;
   private readonly options: MappedFileQueueOptions;
 
   constructor(directories: string | readonly string[], fileSize: number, options: MappedFileQueueOptions) {
@@ -37,8 +39,8 @@ export class MappedFileQueue {
   }
 
   /**
-   * Opens every file. Drops a last file that is empty, or short and without data (left by a crash while it was allocated), and
-   * says so; a wrong size, a misplaced name or a hole between files throws ConfigError with file, found and expected. Written positions are the full
+   * Opens every file. Drops a last file that is empty, or short and without data (left by a crash while it was allocated),
+   * extends a short one with data where there are others, and says so; another wrong size, a misplaced name or a hole between files throws ConfigError with file, found and expected. Written positions are the full
    * size until recovery sets them.
    */
   load(): void {
@@ -50,6 +52,7 @@ export class MappedFileQueue {
         unlinkSync(entry.path);
         return;
       }
+      if (i > 0 && i === found.length - 1) this.extend(entry);
       this.check(entry, found[i - 1]);
       const file = MappedFile.open(entry.path, this.fileSize, {
         create: false,
@@ -170,6 +173,16 @@ export class MappedFileQueue {
     readSync(fd, head);
     closeSync(fd);
     return head.every((byte) => byte === 0);
+  }
+
+  /** A short last file behind whole ones was cut: what is left of it is kept, and its length restored. */
+  private extend(entry: Found): void {
+    if (entry.size >= this.fileSize) return;
+    const { path, size } = entry;
+    this.options.logger?.warn(`${path} has ${size} bytes, wanted ${this.fileSize}: extended, its end is to be checked`);
+    truncateSync(path, this.fileSize);
+    entry.size = this.fileSize;
+    this.lastExtended = true;
   }
 
   private check(entry: Found, previous: Found | undefined): void {

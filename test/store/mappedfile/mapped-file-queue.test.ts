@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { existsSync, mkdirSync, readFileSync, renameSync, truncateSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ConfigError } from "../../../lib/base/errors.ts";
 import { fileName, MappedFile } from "../../../lib/store/mappedfile/mapped-file.ts";
@@ -59,13 +59,31 @@ describe("loading", () => {
     queue.close();
   });
 
+  test("a short last file with data behind others is extended and told; alone it may have another size", () => {
+    using dir = new TempDir();
+    filled(dir.path, 2);
+    truncateSync(join(dir.path, fileName(SIZE)), 100);
+    const logger = new LogLines();
+    const queue = queueIn(dir.path, logger);
+    queue.load();
+    expect(queue.lastExtended).toBe(true);
+    expect(logger.lines[0]).toContain(`has 100 bytes, wanted ${SIZE}`);
+    expect(queue.files[1]!.buffer.lastIndexOf(2)).toBe(99);
+    queue.close();
+    truncateSync(join(dir.path, fileName(0)), 100);
+    expect(() => queueIn(dir.path).load()).toThrow("found 100 bytes");
+    rmSync(join(dir.path, fileName(SIZE)));
+    expect(() => queueIn(dir.path).load()).toThrow("found 100 bytes");
+  });
+
   test("an empty file in the middle, a hole, a wrong size or a foreign name stops the load and is named", () => {
     const cases: [(path: string) => void, string][] = [
       [
         (path) => truncateSync(join(path, fileName(SIZE)), 0),
         `${fileName(SIZE)}: found 0 bytes, expected ${SIZE} (theSizeKey)`,
       ],
-      [(path) => truncateSync(join(path, fileName(2 * SIZE)), 100), "found 100 bytes"],
+      [(path) => truncateSync(join(path, fileName(SIZE)), 100), "found 100 bytes"],
+      [(path) => truncateSync(join(path, fileName(2 * SIZE)), SIZE + 1), `found ${SIZE + 1} bytes`],
       [
         (path) => renameSync(join(path, fileName(SIZE)), join(path, fileName(5 * SIZE))),
         `expected ${fileName(SIZE)} between them`,
