@@ -6,6 +6,8 @@ import type { ClientManager } from "./client/client-manager.ts";
 import type { SubscriptionGroupManager } from "./client/subscription-group-manager.ts";
 import type { ConsumerOffsetManager } from "./offset/consumer-offset-manager.ts";
 import type { ScheduleMessageService } from "./schedule/schedule-message-service.ts";
+import type { ActingMaster } from "./slave/acting-master.ts";
+import type { EscapeBridge } from "./slave/escape-bridge.ts";
 import type { KeptState } from "./slave/kept-state.ts";
 import type { BrokerStats } from "./stats/broker-stats.ts";
 import type { TopicConfigManager } from "./topic/topic-config-manager.ts";
@@ -106,6 +108,14 @@ export interface BrokerContext {
   readonly startedAt: number;
   /** What this broker keeps for the Java brokers of its group. */
   readonly kept: KeptState;
+  /** Where a slave that acts as master puts messages; undefined on a master, and where enableRemoteEscape is off. */
+  readonly escapeBridge: EscapeBridge | undefined;
+  /** Who acts as master; undefined without enableSlaveActingMaster. */
+  readonly actingMaster: ActingMaster | undefined;
+  /** End of the log when it was opened. */
+  readonly initMaxOffset: number;
+  /** A slave copies from here from now on; undefined where nobody knows. */
+  followMaster(masterAddr: string | undefined, haServerAddr: string | undefined): void;
   /** A slave's master answers; true on a master. */
   readonly masterAlive: boolean;
   /** Set once stop has begun: no new work is taken. */

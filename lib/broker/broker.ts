@@ -20,8 +20,11 @@ import { BrokerOutApi, type MasterPlace, TOPICS_PER_REGISTRATION } from "./out-a
 import { PullMessageProcessor, type PullRequest } from "./processor/pull-message.ts";
 import { brokerProcessors, fastProcessors } from "./processors.ts";
 import { ScheduleMessageService } from "./schedule/schedule-message-service.ts";
+import { ActingMaster, type ActingMasterHooks } from "./slave/acting-master.ts";
+import { EscapeBridge } from "./slave/escape-bridge.ts";
 import { KeptState } from "./slave/kept-state.ts";
 import { SlaveSynchronize } from "./slave/slave-synchronize.ts";
+import { syncMetadataReverse } from "./slave/sync-metadata-reverse.ts";
 import { BrokerStats } from "./stats/broker-stats.ts";
 import { TopicConfigManager } from "./topic/topic-config-manager.ts";
 import { TransactionalMessageService } from "./transaction/transactional-message-service.ts";
@@ -87,6 +90,9 @@ class BrokerController implements Broker, BrokerContext {
   readonly kept: KeptState;
   /** Of a slave only. */
   readonly slaveSync: SlaveSynchronize | undefined;
+  readonly escapeBridge: EscapeBridge | undefined;
+  readonly actingMaster: ActingMaster | undefined;
+  initMaxOffset = 0;
   /** Made by `start`, when the address that records carry is known. */
   store!: MessageStore;
   advertised: AdvertisedAddress | undefined;
@@ -96,6 +102,7 @@ class BrokerController implements Broker, BrokerContext {
   startedAt = 0;
   stopping = false;
   private recovering = true;
+  private specialService = false;
 
   private readonly nameServerList: NameServerList;
   private readonly outApi: BrokerOutApi;
@@ -124,6 +131,8 @@ class BrokerController implements Broker, BrokerContext {
     this.schedule = new ScheduleMessageService(this);
     this.transactions = new TransactionalMessageService(this);
     this.kept = new KeptState(config.storePathRootDir, this.logger);
+    this.escapeBridge = this.createEscapeBridge();
+    this.actingMaster = config.enableSlaveActingMaster ? this.createActingMaster() : undefined;
     this.slaveSync = config.brokerRole === "SLAVE" ? this.createSlaveSynchronize() : undefined;
     this.nameServerList = this.createNameServerList();
     this.outApi = this.createOutApi();
@@ -180,7 +189,9 @@ class BrokerController implements Broker, BrokerContext {
       throw error;
     }
     await this.nameServerList.start();
-    if (!this.stopping) this.outApi.start();
+    if (this.stopping) return;
+    this.actingMaster?.start();
+    if (this.actingMaster?.isolated !== true) this.outApi.start();
   }
 
   stop(): Promise<void> {
@@ -189,7 +200,7 @@ class BrokerController implements Broker, BrokerContext {
   }
 
   registerBroker(changed?: readonly TopicConfig[]): void {
-    if (this.server === undefined || this.recovering || this.stopping) return;
+    if (this.server === undefined || this.recovering || this.stopping || this.actingMaster?.isolated === true) return;
     if (changed === undefined) this.outApi.registerAll();
     else this.outApi.topicsChanged(changed);
   }
@@ -208,18 +219,29 @@ class BrokerController implements Broker, BrokerContext {
 
   /** What one broker of a group does for all: delivery of delayed messages, checking of transactions. */
   private changeSpecialServiceStatus(on: boolean): void {
-    if (on) {
+    const slave = this.config.brokerRole === "SLAVE";
+    if (slave && on !== this.specialService)
+      this.logger.info(on ? "this slave acts as master from now on" : "this slave no longer acts as master", {
+        delayAndTransactions:
+          this.escapeBridge === undefined ? "wait for the master: enableRemoteEscape=false" : undefined,
+      });
+    this.specialService = on;
+    if (on && (!slave || this.escapeBridge !== undefined)) {
       this.schedule.start();
       this.transactions.start();
-      return;
+    } else if (!on) {
+      void this.schedule.pause();
+      void this.transactions.pause();
     }
-    void this.schedule.pause();
-    void this.transactions.pause();
   }
 
-  /** A slave learns or loses its master. */
+  /** A name server answered a slave's registration. While the slave acts as master, none is followed. */
   private masterKnown(master: MasterPlace | undefined): void {
-    this.slaveSync?.setMasterAddr(master?.masterAddr);
+    if (this.actingMaster?.acting !== true) this.followMaster(master?.masterAddr, master?.haServerAddr);
+  }
+
+  followMaster(masterAddr: string | undefined, _haServerAddr: string | undefined): void {
+    this.slaveSync?.setMasterAddr(masterAddr);
   }
 
   forgetTopic(topic: string): void {
@@ -300,7 +322,8 @@ class BrokerController implements Broker, BrokerContext {
     this.stats.start();
     this.clients.start();
     this.holdService.start();
-    this.changeSpecialServiceStatus(config.brokerId === MASTER_ID);
+    this.initMaxOffset = this.store.maxPhyOffset;
+    if (this.actingMaster?.isolated !== true) this.changeSpecialServiceStatus(config.brokerId === MASTER_ID);
     this.offsetTimer = setInterval(() => void this.offsets.persist(), config.flushConsumerOffsetInterval);
   }
 
@@ -325,11 +348,12 @@ class BrokerController implements Broker, BrokerContext {
     this.server?.stopListening();
     this.fastServer?.stopListening();
     const unregistered = this.outApi.shutdown();
-    const synchronized = this.slaveSync?.shutdown();
+    const synchronized = Promise.all([this.slaveSync?.shutdown(), this.actingMaster?.shutdown()]);
     this.holdService.shutdown();
     this.clients.shutdown();
     await attempt(this.logger, "stop transactions", () => this.transactions.shutdown());
     await attempt(this.logger, "stop schedule", () => this.schedule.shutdown());
+    await this.escapeBridge?.shutdown();
     await attempt(this.logger, "stop store", () => this.store.shutdown());
     await unregistered;
     await synchronized;
@@ -385,6 +409,30 @@ class BrokerController implements Broker, BrokerContext {
       this.logger,
       { storeHost: this.storeHost, workerEntry: this.options.workerEntry },
     );
+  }
+
+  private createEscapeBridge(): EscapeBridge | undefined {
+    const { brokerId, brokerName, brokerRole, enableRemoteEscape, enableSlaveActingMaster } = this.config;
+    if (brokerRole !== "SLAVE" || !enableSlaveActingMaster || !enableRemoteEscape) return undefined;
+    return new EscapeBridge({ brokerId, brokerName, nameServers: () => this.nameServers(), logger: this.logger });
+  }
+
+  private createActingMaster(): ActingMaster {
+    const { kept, logger, offsets } = this;
+    const hooks: ActingMasterHooks = {
+      nameServers: () => this.nameServers(),
+      brokerAddress: () => this.brokerAddress,
+      haServerAddress: () => this.haServerAddress,
+      brokerInitMaxOffset: () => this.initMaxOffset,
+      onSpecialService: (on) => this.changeSpecialServiceStatus(on),
+      onOnline: () => this.outApi.start(),
+      onMasterOffline: () => this.followMaster(undefined, undefined),
+      onMasterOnline: (masterAddr, haServerAddr) => this.followMaster(masterAddr, haServerAddr),
+      haConnected: () => true,
+      syncMetadataReverse: (address) =>
+        syncMetadataReverse(address, { offsets, delayOffsets: this.schedule.offsets, kept }, logger),
+    };
+    return new ActingMaster(this.config, hooks, logger);
   }
 
   private createSlaveSynchronize(): SlaveSynchronize {

@@ -147,8 +147,9 @@ export class BrokerOutApi {
     const changed = [...this.changed.values()];
     this.changed = new Map();
     if (this.stopped) return;
-    const up = [...this.servers.values()].filter((server) => server.up === true);
-    await Promise.all(up.map((server) => this.register(server, changed)));
+    // Also where a registration is on its way, the first one perhaps: it may miss the change.
+    const told = [...this.servers.values()].filter((server) => server.up === true || server.sending !== undefined);
+    await Promise.all(told.map((server) => this.register(server, changed)));
   }
 
   /** Unregisters everywhere and closes the connections. */

@@ -12,6 +12,7 @@ import { adminTopicProcessors } from "./processor/admin-topic.ts";
 import { clientManageProcessors } from "./processor/client-manage.ts";
 import { consumerManageProcessors } from "./processor/consumer-manage.ts";
 import { endTransactionProcessors } from "./processor/end-transaction.ts";
+import { groupRoleProcessors } from "./processor/group-role.ts";
 import { lockBatchProcessors } from "./processor/lock-batch.ts";
 import { messageRequestModeProcessors } from "./processor/message-request-mode.ts";
 import { type PullMessageProcessor, pullMessageProcessors } from "./processor/pull-message.ts";
@@ -42,6 +43,7 @@ export function brokerProcessors(context: BrokerContext, pulls: PullMessageProce
     adminRuntimeProcessors(context),
     adminConfigProcessors(context),
     messageRequestModeProcessors(context),
+    groupRoleProcessors(context),
   ];
   for (const [code, entry] of parts.flat()) {
     if (table.has(code)) throw new Error(`request code ${code} has two processors`);

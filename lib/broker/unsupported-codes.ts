@@ -53,10 +53,7 @@ export const UNSUPPORTED_CODES: ReadonlyMap<number, string> = new Map<number, st
     RequestCode.BROKER_HEARTBEAT,
   ]),
   ...because("a broker container's", [RequestCode.ADD_BROKER, RequestCode.REMOVE_BROKER]),
-  ...because("replication and roles are not built yet", [
-    RequestCode.NOTIFY_MIN_BROKER_ID_CHANGE,
-    RequestCode.EXCHANGE_BROKER_HA_INFO,
-    RequestCode.RESET_MASTER_FLUSH_OFFSET,
+  ...because("there is no controller mode", [
     RequestCode.GET_BROKER_EPOCH_CACHE,
     RequestCode.NOTIFY_BROKER_ROLE_CHANGED,
   ]),

@@ -226,7 +226,7 @@ export const messageStoreKeys = {
   enableCleanExpiredOffset: key.boolean(false, "unused in this version", { important: true, unused: true }),
   maxAsyncPutMessageRequests: key.int(5000, "limit of async puts", { unused: true }),
   pullBatchMaxMessageCount: key.int(160, "upper limit of maxMsgNums", { min: 0, later: true }),
-  totalReplicas: key.int(1, "replica count of the group", { important: true, min: 1, later: true }),
+  totalReplicas: key.int(1, "replica count of the group", { important: true, min: 1 }),
   inSyncReplicas: key.int(1, "acks needed incl. master (1 = no waiting, even with SYNC_MASTER)", {
     later: true,
     important: true,

@@ -53,7 +53,6 @@ export const BROKER_REFUSALS: readonly Refusal[] = [
   { key: "enablePropertyFilter", refuses: isTrue, why: "this version has no SQL92 filter: want false" },
   { key: "enableDLegerCommitLog", refuses: isTrue, why: "this version has no DLedger: want false" },
   { key: "enableControllerMode", refuses: isTrue, why: "this version has no controller mode: want false" },
-  { key: "enableSlaveActingMaster", refuses: isTrue, why: `${NO_REPLICATION}: want false` },
   { key: "duplicationEnable", refuses: isTrue, why: `${NO_REPLICATION}: want false` },
   { key: "storeType", refuses: not("default"), why: "this version has the file store only: want default" },
   { key: "configManagerVersion", refuses: not("v1"), why: "this version keeps its tables in JSON files: want v1" },

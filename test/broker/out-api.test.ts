@@ -126,6 +126,17 @@ describe("registration", () => {
     expect(Object.keys(bodyOf(server.requests[1]).topicConfigSerializeWrapper.topicConfigTable)).toEqual(["U", "V"]);
   });
 
+  test("a change made while the first registration is on its way follows it", async () => {
+    const server = await nameServer();
+    const { api, topics, dataVersion } = setUp([server.address]);
+    api.start();
+    topics.set("U", topic("U"));
+    dataVersion.counter++;
+    api.topicsChanged([topic("U")]);
+    await until(() => server.requests.length === 2);
+    expect(Object.keys(bodyOf(server.requests[1]).topicConfigSerializeWrapper.topicConfigTable)).toEqual(["T", "U"]);
+  });
+
   test("a name server that is down is said once and delays no other; it gets everything when it is back", async () => {
     const alive = await nameServer();
     const probe = await nameServer();

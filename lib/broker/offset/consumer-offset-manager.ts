@@ -300,6 +300,25 @@ export class ConsumerOffsetManager extends ConfigManager {
     return changed;
   }
 
+  /** Takes from another broker's table what lies ahead of this one; returns how many queues moved. Throws when it is no such table. */
+  advance(value: unknown): number {
+    let moved = 0;
+    for (const [key, queues] of parseOffsetTable(value)) {
+      const own = this.offsetTable.get(key) ?? new Map<number, number>();
+      for (const [queueId, offset] of queues) {
+        if (offset <= (own.get(queueId) ?? -1)) continue;
+        own.set(queueId, offset);
+        moved++;
+      }
+      if (own.size > 0) this.offsetTable.set(key, own);
+    }
+    if (moved === 0) return 0;
+    nextVersion(this.dataVersion);
+    this.#dirty = true;
+    void this.persist();
+    return moved;
+  }
+
   protected override decode(value: unknown): void {
     const loaded = parseOffsetTable(value);
     const version = parseDataVersion(member(value, "dataVersion"));

@@ -2,6 +2,7 @@ import { errorText } from "../../base/errors.ts";
 import type { Logger } from "../../base/log.ts";
 import { PropertyName } from "../../message/properties.ts";
 import type { MessageStore } from "../../store/types.ts";
+import type { EscapeBridge } from "../slave/escape-bridge.ts";
 import type { BrokerStats } from "../stats/broker-stats.ts";
 import { appendUnwaited, copyOf, decodeStoredMessage, type StoredMessage } from "../stored-message.ts";
 import { topicNameFault } from "../topic/topic-validator.ts";
@@ -19,6 +20,14 @@ const READ_ATTEMPTS = 3;
 /** Skipped records that get a line of their own, each pass. */
 const SKIP_LINES_MAX = 10;
 
+/** Properties that would have the next broker keep the message back again. */
+const DELAYING = [
+  PropertyName.DELAY,
+  PropertyName.TIMER_DELAY_SEC,
+  PropertyName.TIMER_DELAY_MS,
+  PropertyName.TIMER_DELIVER_MS,
+];
+
 /** What a level needs of the broker. */
 export interface DelayLevelEnvironment {
   readonly store: MessageStore;
@@ -27,6 +36,8 @@ export interface DelayLevelEnvironment {
   readonly logger: Logger;
   /** Shared by all levels. */
   readonly share: TurnShare;
+  /** Where an acting master puts what is due; undefined: into the own store. */
+  readonly escapeBridge: Pick<EscapeBridge, "put"> | undefined;
 }
 
 /**
@@ -145,7 +156,8 @@ export class DelayLevelQueue {
       const message = await this.#read(entry.physicalOffset);
       if (message === "again") return this.#failed("the message could not be read");
       if (message !== undefined && !this.#stopped) {
-        const failure = this.#deliver(message);
+        const failure =
+          this.environment.escapeBridge === undefined ? this.#deliver(message) : await this.#escape(message);
         if (failure !== undefined) return this.#failed(failure);
       }
       if (this.#stopped) break;
@@ -225,6 +237,17 @@ export class DelayLevelQueue {
     stats.incTopicPutNums(topic, 1, result.physicalEnd - result.physicalOffset, queueId);
     stats.incBrokerPutNums(topic, 1);
     return undefined;
+  }
+
+  /** As `#deliver`, to another broker, for which the message is no delayed one any more. */
+  async #escape(message: StoredMessage): Promise<string | undefined> {
+    const { [PropertyName.REAL_TOPIC]: topic = "" } = message.properties;
+    const fault = topicNameFault(topic);
+    if (fault !== undefined || topic === TRANS_HALF_TOPIC || topic === SCHEDULE_TOPIC)
+      return this.#skip(message.physicalOffset, fault ?? `its topic is ${topic}`);
+    const properties: Record<string, string> = { ...message.properties, [PropertyName.WAIT]: "false" };
+    for (const name of DELAYING) delete properties[name];
+    return this.environment.escapeBridge?.put(message, properties, topic);
   }
 
   /** Says so once, and when to try again. */

@@ -93,10 +93,24 @@ export class DelayOffsetManager extends ConfigManager {
     return true;
   }
 
+  /** Takes from another broker's table what lies ahead of this one; returns how many levels moved. Throws when it is no such table. */
+  advance(value: unknown): number {
+    let moved = 0;
+    for (const [level, offset] of parseOffsets(value)) {
+      if (offset <= (this.offsetTable.get(level) ?? -1)) continue;
+      this.offsetTable.set(level, offset);
+      this.#durable.set(level, offset);
+      this.#candidate.set(level, offset);
+      moved++;
+    }
+    if (moved === 0) return 0;
+    nextVersion(this.dataVersion);
+    void this.persist();
+    return moved;
+  }
+
   protected override decode(value: unknown): void {
-    const loaded = v
-      .parse(jsonObject, member(value, "offsetTable") ?? {})
-      .map(([level, offset]): [number, number] => [levelOf(level), v.parse(javaLong, offset)]);
+    const loaded = parseOffsets(value);
     const version = parseDataVersion(member(value, "dataVersion"));
     this.offsetTable.clear();
     for (const [level, offset] of loaded) this.offsetTable.set(level, offset);
@@ -104,6 +118,12 @@ export class DelayOffsetManager extends ConfigManager {
     this.#candidate = new Map(this.offsetTable);
     Object.assign(this.dataVersion, version);
   }
+}
+
+function parseOffsets(value: unknown): [number, number][] {
+  return v
+    .parse(jsonObject, member(value, "offsetTable") ?? {})
+    .map(([level, offset]): [number, number] => [levelOf(level), v.parse(javaLong, offset)]);
 }
 
 function levelOf(text: string): number {

@@ -14,7 +14,8 @@ const MESSAGES_PER_TURN = 50;
 /** Levels become queue ids of one topic. */
 const LEVELS_MAX = 1000;
 
-type ScheduleContext = Pick<BrokerContext, "config" | "store" | "stats" | "logger">;
+type ScheduleContext = Pick<BrokerContext, "config" | "store" | "stats" | "logger"> &
+  Partial<Pick<BrokerContext, "escapeBridge">>;
 
 /** Messages with a delay level: kept in one queue of SCHEDULE_TOPIC_XXXX per level until they are due [ScheduleMessageService]. */
 export class ScheduleMessageService {
@@ -55,9 +56,9 @@ export class ScheduleMessageService {
   /** Begins to deliver, at the offsets as they stand. The store must be loaded. */
   start(): void {
     if (this.running) return;
-    const { store, stats, logger, config } = this.#context;
+    const { store, stats, logger, config, escapeBridge } = this.#context;
     const share = new TurnShare(MESSAGES_PER_TURN);
-    const environment = { store, stats, logger, share, offsets: this.offsets };
+    const environment = { store, stats, logger, share, offsets: this.offsets, escapeBridge };
     this.#levels = this.#delaysMs
       .slice(1)
       .map((delayMs, index) => new DelayLevelQueue(index + 1, delayMs, environment));

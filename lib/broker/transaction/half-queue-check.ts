@@ -3,6 +3,7 @@ import { PropertyName } from "../../message/properties.ts";
 import type { Connection } from "../../remoting/types.ts";
 import type { BrokerContext } from "../broker-context.ts";
 import { TRANSACTION_GROUP } from "../client/subscription-group-manager.ts";
+import type { EscapeBridge } from "../slave/escape-bridge.ts";
 import { appendUnwaited, copyOf, decodeStoredMessage, durable, type StoredMessage } from "../stored-message.ts";
 import { PERM_READ, PERM_WRITE, TRANS_CHECK_MAX_TIME_TOPIC, TRANS_HALF_TOPIC, TRANS_OP_HALF_TOPIC } from "../types.ts";
 import { checkRequest } from "./check-request.ts";
@@ -46,7 +47,9 @@ export interface CheckEnvironment {
     BrokerContext,
     "brokerAddress" | "config" | "logger" | "offsets" | "producers" | "stats" | "storeHost" | "store" | "topics"
   >;
-  readonly batch: OpBatch;
+  readonly batch: Pick<OpBatch, "add" | "flush">;
+  /** Where an acting master puts what is not answered; undefined: it is checked here. */
+  readonly escapeBridge?: Pick<EscapeBridge, "put"> | undefined;
   /** Whether the half message at this place was answered a short while ago: its op record may not be written yet. */
   readonly settled: (queueId: number, halfOffset: number) => boolean;
 }
@@ -59,7 +62,8 @@ export interface CheckEnvironment {
  */
 export class HalfQueueCheck {
   readonly #context: CheckEnvironment["context"];
-  readonly #batch: OpBatch;
+  readonly #batch: Pick<OpBatch, "add" | "flush">;
+  readonly #escapeBridge: Pick<EscapeBridge, "put"> | undefined;
   readonly #settled: CheckEnvironment["settled"];
   readonly #waiting = new Map<number, Waiting>();
   /** Earlier place of a half message → where its newest copy waits. */
@@ -77,6 +81,8 @@ export class HalfQueueCheck {
   #scanOffset = -1;
   #opOffset = -1;
   #records = 0;
+  /** The last round ended early because nobody takes messages: said once. */
+  #heldUp = false;
   readonly #silentGroups = new Set<string>();
 
   constructor(
@@ -85,6 +91,7 @@ export class HalfQueueCheck {
   ) {
     this.#context = environment.context;
     this.#batch = environment.batch;
+    this.#escapeBridge = environment.escapeBridge;
     this.#settled = environment.settled;
   }
 
@@ -116,11 +123,15 @@ export class HalfQueueCheck {
         if (this.#asking.length >= ASKING_MAX) await this.#asked();
       }
       await this.#asked();
+      if (this.#heldUp) this.#context.logger.info("transactions are checked again", { queueId: this.queueId });
+      this.#heldUp = false;
     } catch (error) {
-      this.#context.logger.error("a transaction check round ended early", {
-        queueId: this.queueId,
-        reason: errorText(error),
-      });
+      if (!this.#heldUp)
+        this.#context.logger.error("a transaction check round ended early", {
+          queueId: this.queueId,
+          reason: errorText(error),
+        });
+      this.#heldUp = error instanceof HeldUp;
     } finally {
       this.#batch.flush();
       this.#commitOffsets();
@@ -260,6 +271,7 @@ export class HalfQueueCheck {
 
   /** Decides about one message without an answer. */
   async #attend(offset: number, waiting: Waiting): Promise<void> {
+    if (this.#escapeBridge !== undefined) return await this.#escapeTo(this.#escapeBridge, offset, waiting);
     const { config, producers } = this.#context;
     const age = Date.now() - waiting.bornTimestamp;
     if (waiting.checkTimes >= config.transactionCheckMax)
@@ -292,6 +304,16 @@ export class HalfQueueCheck {
     const request = checkRequest(copy, storeHost, config.brokerName);
     // With SYNC_FLUSH the copy can be read, and so be ended, only when it is flushed.
     this.#asking.push(durable(store, store.maxPhyOffset).then(() => producer.invokeOneway(request)));
+  }
+
+  /** The message becomes a half message of another broker, which asks its producer [TransactionalMessageBridge#escapeMessage]. */
+  async #escapeTo(escapeBridge: Pick<EscapeBridge, "put">, offset: number, waiting: Waiting): Promise<void> {
+    const message = await this.#readRecord(waiting.physicalOffset);
+    const topic = message?.properties[PropertyName.REAL_TOPIC];
+    if (message === undefined || topic === undefined) return this.#forget(offset);
+    const failure = await escapeBridge.put(message, { ...message.properties, [PropertyName.TRAN_MSG]: "true" }, topic);
+    if (failure !== undefined) throw new HeldUp(`no other broker takes the transaction: ${failure}`);
+    this.#forget(offset);
   }
 
   async #asked(): Promise<void> {

@@ -10,6 +10,8 @@ import { OpBatch } from "./op-batch.ts";
 /** Answers remembered, so that a repeated one does not deliver the message twice. */
 const SETTLED_MAX = 20_000;
 
+const NO_BATCH = { add: () => true, flush: () => {} };
+
 export type TransactionEnd = "commit" | "rollback";
 
 /** Half messages: kept aside until their producer commits them, asked for when it does not [TransactionalMessageServiceImpl]. */
@@ -120,7 +122,10 @@ export class TransactionalMessageService {
       let check = this.#checks.get(queueId);
       if (check === undefined) {
         const settled = (queue: number, offset: number) => this.endOf(queue, offset) !== undefined;
-        check = new HalfQueueCheck(queueId, { context: this.#context, batch: this.#batch, settled });
+        const { escapeBridge } = this.#context;
+        // Nothing is written into a log that is another broker's copy.
+        const batch = escapeBridge === undefined ? this.#batch : NO_BATCH;
+        check = new HalfQueueCheck(queueId, { context: this.#context, batch, escapeBridge, settled });
         this.#checks.set(queueId, check);
       }
       await check.round(() => this.#stopping);

@@ -23,8 +23,13 @@ export class BrokerFixture {
     this.broker = this.create();
   }
 
-  static async start(overrides: Partial<BrokerConfig> = {}): Promise<BrokerFixture> {
+  /** `prepare` fills the store's folder before the broker opens it. */
+  static async start(
+    overrides: Partial<BrokerConfig> = {},
+    prepare?: (folder: string) => void,
+  ): Promise<BrokerFixture> {
     const fixture = new BrokerFixture(overrides);
+    prepare?.(fixture.folder);
     await fixture.broker.start();
     return fixture;
   }

@@ -1,0 +1,53 @@
+import { RequestCode, ResponseCode } from "../../remoting/codes.ts";
+import { optionalLong, optionalString } from "../../remoting/headers.ts";
+import type { ProcessorEntry, RemotingCommand, RemotingResponse } from "../../remoting/types.ts";
+import type { BrokerContext } from "../broker-context.ts";
+import { MASTER_ID } from "../types.ts";
+import { success } from "./admin-request.ts";
+
+/** What members of a group and name servers tell each other about roles [AdminBrokerProcessor]. */
+export function groupRoleProcessors(context: BrokerContext): [number, ProcessorEntry][] {
+  const { config, logger } = context;
+
+  function notifyMinBrokerIdChange({ ext }: RemotingCommand): RemotingResponse {
+    const minBrokerId = optionalLong(ext, "minBrokerId");
+    const own = optionalString(ext, "brokerName") ?? config.brokerName;
+    if (minBrokerId !== undefined && own === config.brokerName)
+      context.actingMaster?.updateMinBroker(
+        minBrokerId,
+        optionalString(ext, "minBrokerAddr"),
+        optionalString(ext, "offlineBrokerAddr"),
+        optionalString(ext, "haBrokerAddr"),
+      );
+    return success();
+  }
+
+  /** A master that comes back says where it is, or is asked for it. */
+  function exchangeBrokerHaInfo({ ext }: RemotingCommand): RemotingResponse {
+    const masterHaAddress = optionalString(ext, "masterHaAddress");
+    if (masterHaAddress !== undefined && masterHaAddress !== "") {
+      if (config.brokerId === MASTER_ID) {
+        logger.warn("another broker says that it is this group's master: ignored", { address: masterHaAddress });
+        return success();
+      }
+      context.followMaster(optionalString(ext, "masterAddress"), masterHaAddress);
+      return success();
+    }
+    if (config.brokerId !== MASTER_ID) return success();
+    return {
+      code: ResponseCode.SUCCESS,
+      ext: {
+        masterHaAddress: context.haServerAddress,
+        masterFlushOffset: context.initMaxOffset,
+        masterAddress: context.brokerAddress,
+      },
+    };
+  }
+
+  return [
+    [RequestCode.NOTIFY_MIN_BROKER_ID_CHANGE, { processor: notifyMinBrokerIdChange }],
+    [RequestCode.EXCHANGE_BROKER_HA_INFO, { processor: exchangeBrokerHaInfo }],
+    // What a slave knows of its master's flush comes with the log itself here.
+    [RequestCode.RESET_MASTER_FLUSH_OFFSET, { processor: () => success() }],
+  ];
+}
