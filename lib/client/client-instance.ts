@@ -22,6 +22,9 @@ const REBALANCE_MIN_INTERVAL_MS = 1_000;
 /** First heartbeat, route poll and offset commit after the start. */
 const FIRST_HEARTBEAT_MS = 1_000;
 const FIRST_PERSIST_MS = 10_000;
+const DOUBT_PERIOD_MS = 1_000;
+/** Beyond it all doubts before are forgotten. */
+const DOUBTS_MAX = 1_000;
 
 /** What a broker asks about a half message [CheckTransactionStateRequestHeader]. */
 export interface TransactionCheck {
@@ -73,6 +76,8 @@ export class ClientInstance {
   readonly #routeFetches = new Map<string, Promise<TopicRouteData | undefined>>();
   /** Broker name to broker id to address. */
   readonly #brokers = new Map<string, Map<number, string>>();
+  /** Topic → when its route was last doubted, ms since the epoch. */
+  readonly #doubts = new Map<string, number>();
   readonly #timers = new Set<Timer>();
   /** Brokers whose last heartbeat failed: said once when it starts and once when it ends. */
   readonly #silentBrokers = new Set<string>();
@@ -197,6 +202,16 @@ export class ClientInstance {
       this.#routeFetches.set(key, fetch);
     }
     return fetch;
+  }
+
+  /** A broker of the topic cannot be reached: the name servers know already when it is gone. At most once a second and topic. */
+  routeInDoubt(topic: string): void {
+    const now = Date.now();
+    if (!this.#routes.has(topic) || now - (this.#doubts.get(topic) ?? 0) < DOUBT_PERIOD_MS) return;
+    if (this.#doubts.size >= DOUBTS_MAX) this.#doubts.clear();
+    this.#doubts.set(topic, now);
+    // The next poll says what is wrong with the name servers.
+    void this.updateRoute(topic).catch(() => undefined);
   }
 
   async #fetchRoute(topic: string, lendQueueNums: number | undefined): Promise<TopicRouteData | undefined> {

@@ -74,7 +74,7 @@ export class PullApi {
     const key = messageQueueKey(queue);
     const brokerId = this.#pullFromWhich.get(key) ?? MASTER_ID;
     const { address, slave } = await this.#instance.needBroker(queue, brokerId);
-    // A slave keeps no offsets: committing there would be lost.
+    // A slave learns offsets from its master: what is committed along with pulls goes there.
     const commit = options.commitOffset > 0 && !slave;
     const ext = {
       consumerGroup: this.#group,

@@ -99,7 +99,7 @@ export class PullLoop {
         if (error.code === ResponseCode.FLOW_CONTROL) return BROKER_FLOW_CONTROL_DELAY_MS;
         // The broker was started anew or has dropped us: told now, it knows us at the next pull.
         if (UNKNOWN_HERE.has(error.code)) void this.#context.instance.sendHeartbeatToAllBrokers();
-      }
+      } else this.#context.instance.routeInDoubt(processQueue.queue.topic);
       this.#sayFailure(processQueue, error);
       return EXCEPTION_DELAY_MS;
     }

@@ -189,6 +189,7 @@ export class Producer implements ProducerInner {
         lastError = error;
         this.#noteFault(fault, queue.brokerName, Date.now() - begin, error);
         if (error instanceof BrokerError && !RETRY_RESPONSE_CODES.has(error.code)) throw error;
+        if (!(error instanceof BrokerError)) this.instance.routeInDoubt(outgoing.topic);
       }
     }
     if (lastResult !== undefined) return lastResult;
