@@ -1,5 +1,6 @@
 import type { Logger } from "../base/log.ts";
 import type { BrokerConfig } from "../config/broker-config.ts";
+import type { HaService } from "../ha/types.ts";
 import type { Connection } from "../remoting/types.ts";
 import type { MessageStore } from "../store/types.ts";
 import type { ClientManager } from "./client/client-manager.ts";
@@ -83,6 +84,8 @@ export interface BrokerLoad {
 export interface BrokerContext {
   readonly config: BrokerConfig;
   readonly store: MessageStore;
+  /** Replication; made by `start` with the store. */
+  readonly ha: HaService;
   readonly topics: TopicConfigManager;
   readonly groups: SubscriptionGroupManager;
   readonly offsets: ConsumerOffsetManager;

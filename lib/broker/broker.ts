@@ -3,6 +3,8 @@ import { ConfigError, errorText } from "../base/errors.ts";
 import { createLogger, type Logger } from "../base/log.ts";
 import type { BrokerConfig } from "../config/broker-config.ts";
 import { brokerRefusal } from "../config/refusals.ts";
+import { createHaService } from "../ha/ha-service.ts";
+import type { HaService } from "../ha/types.ts";
 import { formatAddress, hostBytes } from "../remoting/address.ts";
 import { RequestCode, ResponseCode } from "../remoting/codes.ts";
 import { createRemotingServer } from "../remoting/server.ts";
@@ -95,9 +97,11 @@ class BrokerController implements Broker, BrokerContext {
   initMaxOffset = 0;
   /** Made by `start`, when the address that records carry is known. */
   store!: MessageStore;
+  ha!: HaService;
   advertised: AdvertisedAddress | undefined;
   brokerAddress = "";
   haServerAddress = "";
+  private haPort = 0;
   storeHost: Buffer = Buffer.alloc(8);
   startedAt = 0;
   stopping = false;
@@ -172,6 +176,12 @@ class BrokerController implements Broker, BrokerContext {
     const port = this.config.listenPort === 0 ? freePort() : this.config.listenPort;
     await this.advertise(port);
     this.store = this.createStore();
+    this.ha = createHaService({
+      config: this.config,
+      port: this.haPort,
+      log: this.store.replication,
+      logger: this.logger,
+    });
     try {
       // Who looks for a living process finds one while the store recovers; the gate refuses all else until then.
       await this.listen(port);
@@ -182,7 +192,7 @@ class BrokerController implements Broker, BrokerContext {
       this.kept.load();
       await this.store.load();
       this.offsets.clampToQueueMax((topic, queueId) => this.store.getMaxOffsetInQueue(topic, queueId));
-      this.startServices();
+      await this.startServices();
       this.recovering = false;
     } catch (error) {
       await this.stop();
@@ -240,8 +250,9 @@ class BrokerController implements Broker, BrokerContext {
     if (this.actingMaster?.acting !== true) this.followMaster(master?.masterAddr, master?.haServerAddr);
   }
 
-  followMaster(masterAddr: string | undefined, _haServerAddr: string | undefined): void {
+  followMaster(masterAddr: string | undefined, haServerAddr: string | undefined): void {
     this.slaveSync?.setMasterAddr(masterAddr);
+    if (this.config.haMasterAddress === "") this.ha.updateHaMasterAddress(haServerAddr);
   }
 
   forgetTopic(topic: string): void {
@@ -265,8 +276,10 @@ class BrokerController implements Broker, BrokerContext {
     this.brokerAddress = formatAddress(advertised.host, advertisedPort);
     this.storeHost = hostBytes(advertised.ip, advertisedPort);
     const haHost = config.brokerIP2 === undefined || config.brokerIP2 === "" ? advertised.host : config.brokerIP2;
-    const haPort = config.haListenPort > 0 ? config.haListenPort : port + 1;
-    this.haServerAddress = formatAddress(haHost, config.mqAdvertisedHaPort > 0 ? config.mqAdvertisedHaPort : haPort);
+    this.haPort = config.haListenPort;
+    if (this.haPort === 0) this.haPort = config.listenPort === 0 ? freePort() : port + 1;
+    const haPort = config.mqAdvertisedHaPort > 0 ? config.mqAdvertisedHaPort : this.haPort;
+    this.haServerAddress = formatAddress(haHost, haPort);
     this.logger.info(`clients will be told: ${this.brokerAddress}`, {
       slaves: this.haServerAddress,
       source: advertised.reason,
@@ -316,15 +329,23 @@ class BrokerController implements Broker, BrokerContext {
     }
   }
 
-  private startServices(): void {
+  private async startServices(): Promise<void> {
     const { config } = this;
     this.store.start();
+    await this.startReplication();
     this.stats.start();
     this.clients.start();
     this.holdService.start();
     this.initMaxOffset = this.store.maxPhyOffset;
     if (this.actingMaster?.isolated !== true) this.changeSpecialServiceStatus(config.brokerId === MASTER_ID);
     this.offsetTimer = setInterval(() => void this.offsets.persist(), config.flushConsumerOffsetInterval);
+  }
+
+  private async startReplication(): Promise<void> {
+    const { config, ha } = this;
+    await ha.start();
+    this.logger.info(`replication: ${ha.policy}`, { haListenPort: ha.port });
+    if (config.haMasterAddress !== "") ha.updateHaMasterAddress(config.haMasterAddress);
   }
 
   /** Nothing is served before the store is recovered; while the broker stops, what lets clients leave. */
@@ -354,6 +375,7 @@ class BrokerController implements Broker, BrokerContext {
     await attempt(this.logger, "stop transactions", () => this.transactions.shutdown());
     await attempt(this.logger, "stop schedule", () => this.schedule.shutdown());
     await this.escapeBridge?.shutdown();
+    await attempt(this.logger, "stop replication", () => this.ha.stop());
     await attempt(this.logger, "stop store", () => this.store.shutdown());
     await unregistered;
     await synchronized;
@@ -404,6 +426,13 @@ class BrokerController implements Broker, BrokerContext {
           if (topic === SCHEDULE_TOPIC) this.schedule.notifyArriving(queueId, tagsCode);
           this.holdService.notifyMessageArriving(topic, queueId, maxOffset, tagsCode);
         },
+        // Hooks of the send path: a broker that waits for nobody has none.
+        ...(this.config.brokerRole === "SYNC_MASTER" && {
+          awaitReplication: (physicalEnd, done) => this.ha.awaitReplication(physicalEnd, done),
+          replicaShortage: () => this.ha.shortage(),
+        }),
+        onAppended: () => this.ha.appended(),
+        onFlushed: () => this.ha.flushed(),
         onFatal: (error) => this.fatal(error),
       },
       this.logger,

@@ -9,6 +9,8 @@ import { listenPort, nettyServerKeys } from "./netty-server-keys.ts";
 import { BROKER_REFUSALS } from "./refusals.ts";
 
 const BROKER_PORT = 10911;
+/** The master and one slave. */
+const SYNC_REPLICAS = 2;
 
 /** Every key of a broker's file: one flat table over all of RocketMQ's classes. */
 export const brokerConfigKeys = {
@@ -22,7 +24,7 @@ export const brokerConfigKeys = {
 /** A broker's whole configuration under RocketMQ's names and units; texts that are null in Java are "". */
 export type BrokerConfig = ConfigOf<typeof brokerConfigKeys>;
 
-/** RocketMQ's defaults with some keys replaced. For tests and embedding; files are read by `loadBrokerConfig`. */
+/** RocketMQ's defaults with some keys replaced, inSyncReplicas of a SYNC_MASTER among them as it is. For tests and embedding; files are read by `loadBrokerConfig`. */
 export function defaultBrokerConfig(overrides: Partial<BrokerConfig> = {}): BrokerConfig {
   return { ...standardValues(brokerConfigKeys), ...overrides };
 }
@@ -39,6 +41,10 @@ export function loadBrokerConfig(source: ConfigSource = {}): LoadedConfig<Broker
     config.brokerId = 0;
   }
   if (config.haListenPort === 0 && config.listenPort !== 0) config.haListenPort = config.listenPort + 1;
+  // RocketMQ's default of 1 makes SYNC_MASTER wait for nobody: that must be asked for in so many words.
+  if (config.brokerRole === "SYNC_MASTER" && !given.has("inSyncReplicas")) config.inSyncReplicas = SYNC_REPLICAS;
+  if (config.inSyncReplicas > 1 && config.brokerRole === "ASYNC_MASTER")
+    notices.push(`inSyncReplicas=${config.inSyncReplicas} has no effect: brokerRole=ASYNC_MASTER waits for no slave`);
   if (given.has("rmqAddressServerDomain") && !config.fetchNamesrvAddrByAddressServer) {
     notices.push("rmqAddressServerDomain is read only with fetchNamesrvAddrByAddressServer=true");
   }

@@ -135,17 +135,13 @@ export const messageStoreKeys = {
   maxMsgsNumBatch: key.int(64, "max results of a key query", { min: 1, max: 65536 }),
   messageIndexSafe: key.boolean(false, "recovery start by index checkpoint", { important: true }),
   haListenPort: key.int(0, "HA port (listenPort+1 unless set)", { min: 0, max: 65535 }),
-  haSendHeartbeatInterval: key.int(5000, "HA heartbeat ms", { min: 0, later: true }),
-  haHousekeepingInterval: key.int(20000, "HA connection idle limit ms", { min: 0, later: true }),
-  haTransferBatchSize: key.int(32768, "bytes per HA transfer", { min: 0, later: true }),
-  haMasterAddress: key.optional("fixed master address of a slave (else learned from name server)", {
+  haSendHeartbeatInterval: key.int(5000, "HA heartbeat ms", { min: 1 }),
+  haHousekeepingInterval: key.int(20000, "ms of silence after which an HA connection is closed", { min: 1 }),
+  haTransferBatchSize: key.int(32768, "bytes per HA transfer", { min: 1 }),
+  haMasterAddress: key.optional("HA address of a slave's master (else learned from the name servers)", {
     important: true,
-    later: true,
   }),
-  haMaxGapNotInSync: key.int(268_435_456, "bytes behind at which a slave counts as unavailable", {
-    min: 0,
-    later: true,
-  }),
+  haMaxGapNotInSync: key.int(268_435_456, "bytes behind at which a slave counts as unavailable", { min: 1 }),
   brokerRole: key.choice(
     ["ASYNC_MASTER", "SYNC_MASTER", "SLAVE"],
     "ASYNC_MASTER",
@@ -164,7 +160,7 @@ export const messageStoreKeys = {
   ),
   syncFlushTimeout: key.int(5000, "ms a send waits for the disk with SYNC_FLUSH", { min: 0 }),
   putMessageTimeout: key.int(8000, "total put wait ms", { min: 0, later: true }),
-  slaveTimeout: key.int(3000, "ms a send waits for a slave with SYNC_MASTER", { min: 0, later: true }),
+  slaveTimeout: key.int(3000, "ms a send waits for a slave with SYNC_MASTER", { min: 0 }),
   messageDelayLevel: key.text(
     "1s 5s 10s 30s 1m 2m 3m 4m 5m 6m 7m 8m 9m 10m 20m 30m 1h 2h",
     "the delay levels, from level 1 on",
@@ -227,19 +223,26 @@ export const messageStoreKeys = {
   maxAsyncPutMessageRequests: key.int(5000, "limit of async puts", { unused: true }),
   pullBatchMaxMessageCount: key.int(160, "upper limit of maxMsgNums", { min: 0, later: true }),
   totalReplicas: key.int(1, "replica count of the group", { important: true, min: 1 }),
-  inSyncReplicas: key.int(1, "acks needed incl. master (1 = no waiting, even with SYNC_MASTER)", {
-    later: true,
+  inSyncReplicas: key.int(1, "replicas, the master included, that a send waits for with SYNC_MASTER; unset there: 2", {
     important: true,
     min: 1,
   }),
-  minInSyncReplicas: key.int(1, "lower bound, with enableAutoInSyncReplicas", { important: true, min: 1, later: true }),
-  allAckInSyncStateSet: key.boolean(false, "controller mode", { important: true, unused: true }),
-  enableAutoInSyncReplicas: key.boolean(false, "lower the needed acks to the connected slaves", {
+  minInSyncReplicas: key.int(1, "replicas in sync, the master included, below which SYNC_MASTER refuses sends", {
     important: true,
-    later: true,
+    min: 1,
   }),
-  haFlowControlEnable: key.boolean(false, "limit HA bandwidth", { important: true, later: true }),
-  maxHaTransferByteInSecond: key.long(104_857_600, "that limit", { min: 0, later: true }),
+  allAckInSyncStateSet: key.boolean(false, "with SYNC_MASTER: a send waits for every slave in sync", {
+    important: true,
+  }),
+  enableAutoInSyncReplicas: key.boolean(
+    false,
+    "lower inSyncReplicas to the slaves in sync, to minInSyncReplicas at least",
+    {
+      important: true,
+    },
+  ),
+  haFlowControlEnable: key.boolean(false, "limit HA bandwidth", { important: true }),
+  maxHaTransferByteInSecond: key.long(104_857_600, "that limit, bytes a second for each slave", { min: 1 }),
   haMaxTimeSlaveNotCatchup: key.long(15000, "controller mode", { unused: true }),
   syncMasterFlushOffsetWhenStartup: key.boolean(false, "upgrade helper", { unused: true }),
   maxChecksumRange: key.long(1_073_741_824, "upgrade helper", { unused: true }),

@@ -40,20 +40,17 @@ const SECURITY: readonly Refusal[] = [
   { key: "useTLS", refuses: isTrue, why: "this version has no TLS: remove the key" },
 ];
 
-const NO_REPLICATION = "this version does not replicate";
-
 /** For a broker's file. */
 export const BROKER_REFUSALS: readonly Refusal[] = [
   ...SECURITY,
-  {
-    key: "inSyncReplicas",
-    refuses: (count) => typeof count === "number" && count > 1,
-    why: `${NO_REPLICATION}: want 1`,
-  },
   { key: "enablePropertyFilter", refuses: isTrue, why: "this version has no SQL92 filter: want false" },
   { key: "enableDLegerCommitLog", refuses: isTrue, why: "this version has no DLedger: want false" },
   { key: "enableControllerMode", refuses: isTrue, why: "this version has no controller mode: want false" },
-  { key: "duplicationEnable", refuses: isTrue, why: `${NO_REPLICATION}: want false` },
+  {
+    key: "duplicationEnable",
+    refuses: isTrue,
+    why: "this version replicates by brokerRole and has no confirm offset set from outside: want false",
+  },
   { key: "storeType", refuses: not("default"), why: "this version has the file store only: want default" },
   { key: "configManagerVersion", refuses: not("v1"), why: "this version keeps its tables in JSON files: want v1" },
   { key: "messageStorePlugIn", refuses: isSet, why: "Java classes cannot be loaded: remove the key" },

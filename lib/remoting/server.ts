@@ -1,14 +1,13 @@
 import type { SocketHandler, TCPSocketListener } from "bun";
-import { ExitCode, errorText, MqError } from "../base/errors.ts";
+import { errorText } from "../base/errors.ts";
 import { createLogger, type Logger } from "../base/log.ts";
 import { LogLimit } from "../base/log-limit.ts";
-import { portOwner } from "../os/port-owner.ts";
-import { formatAddress } from "./address.ts";
 import { FLAG_RESPONSE } from "./codes.ts";
 import { decodeCommand } from "./command.ts";
 import { type ConnectionOwner, SocketConnection } from "./connection.ts";
 import { Dispatcher, replyTo } from "./dispatch.ts";
 import { closeIdle, IDLE_SECONDS } from "./idle.ts";
+import { listenError } from "./listen-error.ts";
 import { fillRawRequest, newRawRequest } from "./raw-request.ts";
 import type { RawRequest, RemotingServer, RemotingServerOptions, SerializeType } from "./types.ts";
 
@@ -146,14 +145,4 @@ class Server implements RemotingServer, ConnectionOwner {
       },
     };
   }
-}
-
-async function listenError(hostname: string, port: number, error: unknown): Promise<MqError> {
-  const code = (error as { code?: unknown } | undefined)?.code;
-  const address = formatAddress(hostname, port);
-  if (code !== "EADDRINUSE") return new MqError(`listen on ${address}`, ExitCode.failure, { cause: error });
-  const owner = await portOwner(port);
-  return new MqError(
-    `listen on ${address}: port is in use${owner === undefined ? "" : ` by ${owner}`}, want a free one`,
-  );
 }

@@ -17,6 +17,7 @@ import { type QueryMessageResult, queryMessage } from "./query-message.ts";
 import { QueueReads } from "./queue-reads.ts";
 import { readLogRecord } from "./read-record.ts";
 import { recoverCommitLog } from "./recover.ts";
+import { CommitLogBytes } from "./replication-log.ts";
 import { Reput } from "./reput.ts";
 import type { StoreConfig } from "./store-config.ts";
 import { StoreLock } from "./store-lock.ts";
@@ -27,6 +28,7 @@ import type {
   MessageFilter,
   MessageStore,
   PutMessageStatus,
+  ReplicationLog,
   StoredRecord,
   StoreListeners,
 } from "./types.ts";
@@ -57,6 +59,7 @@ class LogStore implements MessageStore, CommitLogFollower {
   /** Absent with messageIndexEnable=false. */
   readonly index: IndexService | undefined;
   readonly storeHost: Buffer;
+  readonly replication: ReplicationLog;
   private readonly config: StoreConfig;
   private readonly logger: Logger;
   private readonly listeners: StoreListeners;
@@ -95,13 +98,18 @@ class LogStore implements MessageStore, CommitLogFollower {
     const parts = { files: this.log.files, queues: this.queues, index: this.index };
     this.cleaner = new CleanService(config, parts, logger, { usedPercent: options.usedPercent });
     const onFatal = (error: Error) => this.fail(error);
-    this.reput = new Reput(this.log, this, onFatal, logger);
+    this.reput = new Reput(this.log, config.brokerRole === "SLAVE", this, onFatal, logger);
     this.flushService = new FlushService(
       this.log,
       config,
-      { onFlushed: (stamp) => this.onFlushed(stamp), onCommitted: () => this.reput.wake(), onFatal },
+      { onFlushed: (stamp) => this.onFlushed(stamp), onCommitted: () => this.onCommitted(), onFatal },
       logger,
     );
+    this.replication = new CommitLogBytes(this.log, {
+      refusal: () => this.stopped,
+      appended: () => this.afterData(),
+      flush: () => this.flushService.flush(),
+    });
     this.refused = {
       status: "SERVICE_NOT_AVAILABLE",
       reason: "",
@@ -207,6 +215,12 @@ class LogStore implements MessageStore, CommitLogFollower {
     }
     // With SYNC_FLUSH what was flushed becomes readable: consumers see it before its senders are answered.
     if (this.log.dispatchedOffset < this.log.readableEnd) this.reput.wake();
+    this.listeners.onFlushed?.();
+  }
+
+  private onCommitted(): void {
+    this.reput.wake();
+    this.listeners.onAppended?.();
   }
 
   /** The stamp from which a recovery dispatches again moves only when queues and index both are on the disk up to it. */
@@ -288,7 +302,9 @@ class LogStore implements MessageStore, CommitLogFollower {
 
   append(message: MessageInner): AppendResult {
     const refusal = this.writeRefusal;
-    if (refusal !== undefined) return this.refuse(refusal);
+    if (refusal !== undefined) return this.refuse("SERVICE_NOT_AVAILABLE", refusal);
+    const shortage = message.waitStoreMsgOk ? this.listeners.replicaShortage?.() : undefined;
+    if (shortage !== undefined) return this.refuse("IN_SYNC_REPLICAS_NOT_ENOUGH", shortage);
     const result = this.log.append(message);
     this.afterAppend(result);
     return result;
@@ -296,13 +312,16 @@ class LogStore implements MessageStore, CommitLogFollower {
 
   appendBatch(message: MessageInner, onItem: (physicalOffset: number) => void): AppendResult {
     const refusal = this.writeRefusal;
-    if (refusal !== undefined) return this.refuse(refusal);
+    if (refusal !== undefined) return this.refuse("SERVICE_NOT_AVAILABLE", refusal);
+    const shortage = message.waitStoreMsgOk ? this.listeners.replicaShortage?.() : undefined;
+    if (shortage !== undefined) return this.refuse("IN_SYNC_REPLICAS_NOT_ENOUGH", shortage);
     const result = this.log.appendBatch(message, onItem);
     this.afterAppend(result);
     return result;
   }
 
-  private refuse(reason: string): AppendResult {
+  private refuse(status: PutMessageStatus, reason: string): AppendResult {
+    this.refused.status = status;
     this.refused.reason = reason;
     return this.refused;
   }
@@ -310,18 +329,36 @@ class LogStore implements MessageStore, CommitLogFollower {
   private afterAppend(result: AppendResult): void {
     if (result.status !== "PUT_OK") return;
     const { log } = this;
-    const lastFile = log.files.last!.fileFromOffset;
-    if (lastFile !== this.rolledAt) {
-      this.rolledAt = lastFile;
-      this.cleaner.fileRolled();
-    }
+    this.lookAtRoll();
     if (log.dispatchedOffset < result.physicalEnd && log.dispatchedOffset < log.readableEnd) this.reput.wake();
     this.flushService.appended();
+    this.listeners.onAppended?.();
+  }
+
+  /** After bytes of a master. */
+  private afterData(): void {
+    this.lookAtRoll();
+    this.reput.wake();
+    this.flushService.appended();
+    this.listeners.onAppended?.();
+  }
+
+  private lookAtRoll(): void {
+    const lastFile = this.log.files.last?.fileFromOffset ?? -1;
+    if (lastFile === this.rolledAt) return;
+    this.rolledAt = lastFile;
+    this.cleaner.fileRolled();
+  }
+
+  /** Why nothing at all may be appended. */
+  private get stopped(): string | undefined {
+    if (this.phase !== "running") return `the store is ${PHASE_TEXT[this.phase]}`;
+    return this.failure === undefined ? undefined : `the store takes no more writes: ${this.failure.message}`;
   }
 
   get writeRefusal(): string | undefined {
-    if (this.phase !== "running") return `the store is ${PHASE_TEXT[this.phase]}`;
-    if (this.failure !== undefined) return `the store takes no more writes: ${this.failure.message}`;
+    const { stopped } = this;
+    if (stopped !== undefined) return stopped;
     if (this.config.brokerRole === "SLAVE") return "this broker is a slave (brokerRole=SLAVE)";
     return this.cleaner.refusal ?? this.queues.refusal;
   }
@@ -486,6 +523,8 @@ class LogStore implements MessageStore, CommitLogFollower {
     await step("flush the commit log", () => this.flushService.stop());
     await step("dispatch what is left", () => this.reput.drain());
     this.reput.stop();
+    // A slave's last record may be there in part: it comes again, whole.
+    if (this.config.brokerRole === "SLAVE") this.log.cutUnfinished(this.log.dispatchedOffset);
     complete &&= this.dispatchBehindBytes === 0 && this.queues.deferredCount === 0;
     await step("flush the consume queues", () => this.queues.shutdown());
     await step("flush the index", async () => this.index?.flush());

@@ -1,6 +1,7 @@
 import type { Logger } from "../base/log.ts";
 import type { CommitLog } from "./commitlog/commit-log.ts";
 import type { CommitLogFollower } from "./commitlog/dispatch-request.ts";
+import type { MappedFile } from "./mappedfile/mapped-file.ts";
 import { RecordDispatcher } from "./record-dispatcher.ts";
 
 /** Records looked at between two looks at the clock. */
@@ -18,11 +19,20 @@ export class Reput {
   private readonly dispatcher: RecordDispatcher;
   private readonly onFatal: (error: Error) => void;
   private readonly logger: Logger | undefined;
+  /** Records come in pieces: the log of a slave. */
+  private readonly inParts: boolean;
   private scheduled = false;
   private stopped = false;
 
-  constructor(log: CommitLog, follower: CommitLogFollower, onFatal: (error: Error) => void, logger?: Logger) {
+  constructor(
+    log: CommitLog,
+    inParts: boolean,
+    follower: CommitLogFollower,
+    onFatal: (error: Error) => void,
+    logger?: Logger,
+  ) {
     this.log = log;
+    this.inParts = inParts;
     this.follower = follower;
     this.dispatcher = new RecordDispatcher(log);
     this.onFatal = onFatal;
@@ -71,15 +81,26 @@ export class Reput {
     const offset = log.dispatchedOffset;
     const file = log.files.findByOffset(offset);
     if (file === undefined) return this.fail(`no file holds offset ${offset}`);
-    const state = dispatcher.record.read(file.buffer, offset - file.fileFromOffset, file.wrotePosition, offset);
+    const start = offset - file.fileFromOffset;
+    if (this.inParts && !this.isWhole(file, start)) return false;
+    const state = dispatcher.record.read(file.buffer, start, file.wrotePosition, offset);
     if (state === "illegal") return this.fail(`record at ${offset}: ${dispatcher.record.reason}`);
     if (state === "blank") {
       log.dispatchedOffset = file.fileFromOffset + file.fileSize;
       return true;
     }
+    if (this.inParts) log.lastStoreTimestamp = dispatcher.record.storeTimestamp;
     this.follower.dispatch(dispatcher.toRequest());
     log.dispatchedOffset = offset + dispatcher.record.size;
     return true;
+  }
+
+  /** Whether the record at `start` is here to its end, or is none at all. */
+  private isWhole(file: MappedFile, start: number): boolean {
+    const end = Math.min(file.wrotePosition, this.log.readableEnd - file.fileFromOffset);
+    if (end - start < 8) return false;
+    const size = file.buffer.readInt32BE(start);
+    return size < 0 || size <= end - start || size > file.fileSize - start;
   }
 
   private fail(reason: string): false {

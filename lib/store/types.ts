@@ -75,6 +75,12 @@ export interface StoreListeners {
   onArrive?: (topic: string, queueId: number, maxOffset: number, tagsCode: number, storeTimestamp: number) => void;
   /** Replication: calls `done` once when `physicalEnd` is replicated as the policy wants. Absent = no replication to wait for. */
   awaitReplication?: (physicalEnd: number, done: (status: PutMessageStatus) => void) => void;
+  /** Why a message that is to be waited for must not be stored: too few replicas. */
+  replicaShortage?: () => string | undefined;
+  /** The log grew by an append, a commit of the transient store or bytes of a master. */
+  onAppended?: () => void;
+  /** More of the log is on the disk. */
+  onFlushed?: () => void;
   /** The store cannot go on (failed write or fdatasync): it takes no more writes. */
   onFatal?: (error: Error) => void;
 }
@@ -83,6 +89,31 @@ export interface StoreListeners {
 export interface StoredRecord {
   bytes: Buffer;
   physicalOffset: number;
+}
+
+/** The commit log as bytes: what a master sends and a slave appends. */
+export interface ReplicationLog {
+  readonly minOffset: number;
+  /** End of what is in the files; with the transient store more may be in memory. */
+  readonly maxOffset: number;
+  readonly flushedWhere: number;
+  /** mappedFileSizeCommitLog. */
+  readonly fileSize: number;
+  /** Bytes from `offset` on, `bytesMax` and the end of their file at most, in the mapping: good for this turn. Undefined when there are none. */
+  select(offset: number, bytesMax: number): StoreRange | undefined;
+  /** Whether reading them through the mapping costs no disk access. */
+  isInMemory(offset: number, bytes: number): boolean;
+  /** Reads them without blocking the loop; undefined when they are not all in one file. */
+  readCold(offset: number, bytes: number): Promise<Buffer | undefined>;
+  /**
+   * For a slave: copies bytes of the master's log to the end of this one, which an empty log takes from `offset`. Returns why
+   * not, undefined when done. `appended` must follow before the turn ends.
+   */
+  appendData(offset: number, source: Buffer, start: number, end: number): string | undefined;
+  /** Dispatches and flushes what was appended. */
+  appended(): void;
+  /** Brings all that is there to the disk. Rejects once that failed. */
+  flush(): Promise<void>;
 }
 
 export type BoundaryType = "LOWER" | "UPPER";
@@ -146,6 +177,8 @@ export interface MessageStore {
   /** Manual cleaning request (code 329). */
   executeDeleteFilesManually(): void;
 
+  /** The log as replication sees it. */
+  readonly replication: ReplicationLog;
   readonly storeHost: Buffer;
   readonly minPhyOffset: number;
   readonly maxPhyOffset: number;

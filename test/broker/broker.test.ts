@@ -555,7 +555,7 @@ test("keys that this build cannot honour stop the start", async () => {
   const { defaultBrokerConfig } = await import("../../lib/config/broker-config.ts");
   const refused: [Parameters<typeof defaultBrokerConfig>[0], string][] = [
     [{ enablePropertyFilter: true }, "enablePropertyFilter"],
-    [{ inSyncReplicas: 2 }, "inSyncReplicas=2"],
+    [{ duplicationEnable: true }, "duplicationEnable=true"],
   ];
   for (const [overrides, text] of refused) expect(() => createBroker(defaultBrokerConfig(overrides))).toThrow(text);
 });

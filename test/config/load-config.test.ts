@@ -139,9 +139,9 @@ describe("keys without effect", () => {
   });
 
   test("those of what is not there yet share one, unless they ask for the default", () => {
-    const text = "popCkStayBufferTime=1\nenableCompaction=true\nhaTransferBatchSize=65536\n";
+    const text = "popCkStayBufferTime=1\nenableCompaction=true\nfilterSupportRetry=true\n";
     expect(loadBrokerConfig({ text }).notices).toEqual([
-      "without effect in this version: popCkStayBufferTime, haTransferBatchSize",
+      "without effect in this version: popCkStayBufferTime, filterSupportRetry",
     ]);
   });
 
@@ -167,7 +167,6 @@ describe("what this version does not have stops the start", () => {
     "enableControllerMode=true",
     "storeType=defaultRocksDB",
     "configManagerVersion=v2",
-    "inSyncReplicas=2",
     "duplicationEnable=true",
     "readOnlyCommitLogStorePaths=/x",
     "messageStorePlugIn=org.x.Y",
@@ -250,5 +249,20 @@ describe("printing", () => {
     expect(important).toContain("flushDiskType=ASYNC_FLUSH\n");
     expect(important).not.toContain("haSendHeartbeatInterval");
     expect(configToProperties({}, {}, { extra: new Map([["foo", "1"]]) })).toBe("foo=1\n");
+  });
+});
+
+describe("what a SYNC_MASTER waits for", () => {
+  const load = (text: string) => loadBrokerConfig({ text });
+
+  test("the master and one slave, unless the file says otherwise in so many words", () => {
+    expect(load("brokerRole=SYNC_MASTER").config.inSyncReplicas).toBe(2);
+    expect(load("brokerRole=SYNC_MASTER\ninSyncReplicas=1").config.inSyncReplicas).toBe(1);
+    expect(load("brokerRole=SYNC_MASTER\ninSyncReplicas=3").config.inSyncReplicas).toBe(3);
+    expect(load("").config.inSyncReplicas).toBe(1);
+  });
+
+  test("an ASYNC_MASTER that is told to wait is told that it does not", () => {
+    expect(load("inSyncReplicas=2").notices.join()).toContain("inSyncReplicas=2 has no effect");
   });
 });

@@ -1,4 +1,3 @@
-import { close as closeFile, fsync, open as openFile, read as readFile } from "node:fs";
 import { assert } from "../../base/assert.ts";
 import { now } from "../../base/clock.ts";
 import { errorText, MqError } from "../../base/errors.ts";
@@ -10,13 +9,10 @@ import {
   BLANK_BYTES,
   HOST_V4_BYTES,
   HOST_V6_BYTES,
-  isTopicPathSafe,
   MAGIC_BLANK,
   PROPERTIES_BYTES_MAX,
   RECORD_OVERHEAD_MAX,
   recordBytes,
-  TOPIC_BYTES_MAX,
-  TOPIC_BYTES_MAX_V1,
 } from "../../message/layout.ts";
 import { MessageInner } from "../../message/message-inner.ts";
 import { recordStoreTimestamp } from "../../message/record.ts";
@@ -27,25 +23,19 @@ import type { MappedFile } from "../mappedfile/mapped-file.ts";
 import { MappedFileQueue } from "../mappedfile/mapped-file-queue.ts";
 import type { StoreConfig } from "../store-config.ts";
 import type { AppendResult, PutMessageStatus } from "../types.ts";
+import { copyHead, copyItem } from "./batch-message.ts";
 import { type CommitLogFollower, DispatchRequest } from "./dispatch-request.ts";
 import { FileAllocator } from "./file-allocator.ts";
+import { readAt, syncDirectory } from "./file-io.ts";
+import { type Topic, TopicNames } from "./topic-names.ts";
 import { type TransientBuffer, TransientStore } from "./transient-store.ts";
 
 /** The topic whose consume queues hold deliver times instead of tag hashes. */
 const SCHEDULE_TOPIC = "SCHEDULE_TOPIC_XXXX";
-/** Names whose bytes are kept; beyond it the cache starts anew. */
-const TOPICS_CACHED_MAX = 65_536;
 /** What was written this recently is in memory without asking the kernel; less where memory is short. */
 const HOT_BYTES = Math.min(256 * 1024 * 1024, memoryBytes() / 16);
 /** After a file could not be made, the disk is asked again this much later. */
 const CREATE_RETRY_MS = 1000;
-
-interface Topic {
-  bytes: Buffer;
-  v2: boolean;
-  /** Why nothing can be stored under it; empty when it can. */
-  refusal: string;
-}
 
 /** A range of the log in its file's mapping. Good for this turn; `file.retain()` keeps it longer. */
 export interface LogRange {
@@ -84,7 +74,7 @@ export class CommitLog {
   private readonly config: StoreConfig;
   private readonly follower: CommitLogFollower;
   private readonly logger: Logger | undefined;
-  private readonly topics = new Map<string, Topic>();
+  private readonly topics: TopicNames;
   private readonly result: AppendResult;
   private readonly place: RecordPlace;
   private readonly request = new DispatchRequest();
@@ -126,6 +116,7 @@ export class CommitLog {
       this.transient = new TransientStore(config.transientStorePoolSize);
     this.dispatchAtOnce =
       this.transient === undefined && (config.flushDiskType === "ASYNC_FLUSH" || config.readUnCommitted);
+    this.topics = new TopicNames(config.autoMessageVersionOnTopicLen);
     this.delayLevels = parseDelayLevels(config.messageDelayLevel) ?? [0];
     this.recordBytesMax = Math.min(config.maxMessageSize + RECORD_OVERHEAD_MAX, fileSize - BLANK_BYTES);
     this.result = {
@@ -197,7 +188,7 @@ export class CommitLog {
   /** Appends one message and dispatches it in the same turn where it may be read at once. The result is reused. */
   append(message: MessageInner): AppendResult {
     const { result, place } = this;
-    const topic = this.topicOf(message.topic);
+    const topic = this.topics.of(message.topic);
     if (!this.measure(message, topic)) return result;
     if (!this.makeRoom(place.size)) return result;
     const consumable = isConsumable(message.sysFlag);
@@ -223,7 +214,7 @@ export class CommitLog {
    */
   appendBatch(message: MessageInner, onItem: (physicalOffset: number) => void): AppendResult {
     const { result, place, item, itemMessage } = this;
-    const topic = this.topicOf(message.topic);
+    const topic = this.topics.of(message.topic);
     if (message.bodyEnd - message.bodyStart > this.config.maxMessageSize) return this.bodyTooLarge(message);
     // Such records take no place in a queue, which the batch's offsets would count nevertheless.
     if (!isConsumable(message.sysFlag))
@@ -272,6 +263,58 @@ export class CommitLog {
     result.storeTimestamp = storeTimestamp;
     result.count = count;
     return result;
+  }
+
+  /**
+   * Copies bytes of a master's log to the end of this one, over as many files as they take; an empty log begins with the file at
+   * `offset`. Returns why not, undefined when done. Nothing is dispatched.
+   */
+  appendData(offset: number, source: Buffer, start: number, end: number): string | undefined {
+    const { files } = this;
+    if (this.current !== undefined && this.maxOffset === 0 && offset > 0) {
+      files.destroy();
+      this.current = undefined;
+    }
+    if (this.current === undefined && offset % files.fileSize !== 0)
+      return `the log would begin at ${offset}, wanted a multiple of mappedFileSizeCommitLog=${files.fileSize}, which must be the master's`;
+    if (this.current !== undefined && offset !== this.maxOffset)
+      return `bytes for offset ${offset}, wanted ${this.maxOffset}`;
+    for (let at = start; at < end; ) {
+      if (!this.roomForData(offset)) return this.result.reason;
+      const bytes = Math.min(end - at, files.fileSize - this.position);
+      source.copy(this.buffer, this.position, at, at + bytes);
+      this.position += bytes;
+      at += bytes;
+      this.publishPosition();
+      if (this.position >= this.touchAt) this.touch();
+    }
+    return undefined;
+  }
+
+  private roomForData(offset: number): boolean {
+    if (this.current !== undefined && this.position < this.files.fileSize)
+      return !this.blocksUnknown || this.reserveBlocks();
+    const first = this.current === undefined;
+    try {
+      this.use(this.createNext(offset));
+    } catch (error) {
+      this.fail("CREATE_MAPPED_FILE_FAILED", errorText(error));
+      return false;
+    }
+    if (first) this.dispatchedOffset = this.flushedWhere = this.maxOffset;
+    return true;
+  }
+
+  /** Forgets what stands behind `offset` in the current file: the begin of a record whose end never came. */
+  cutUnfinished(offset: number): void {
+    const { current } = this;
+    if (current === undefined || offset >= this.maxOffset || offset < current.fileFromOffset) return;
+    const position = offset - current.fileFromOffset;
+    this.buffer.fill(0, position, this.position);
+    this.position = position;
+    this.publishPosition();
+    current.flushedPosition = Math.min(current.flushedPosition, position);
+    this.flushedWhere = Math.min(this.flushedWhere, offset);
   }
 
   /** Sets size and version of the record in `place`; false with `result` set when a limit is exceeded. */
@@ -365,17 +408,6 @@ export class CommitLog {
     return deliverTimestamp(this.delayLevels, delayLevel, storeTimestamp);
   }
 
-  private topicOf(name: string): Topic {
-    const known = this.topics.get(name);
-    if (known !== undefined) return known;
-    if (this.topics.size >= TOPICS_CACHED_MAX) this.topics.clear();
-    const v2 = this.config.autoMessageVersionOnTopicLen && name.length > TOPIC_BYTES_MAX_V1;
-    const bytes = Buffer.from(name, "utf8");
-    const topic = { bytes, v2, refusal: topicRefusal(name, bytes.length, v2) };
-    this.topics.set(name, topic);
-    return topic;
-  }
-
   /** Rolls to the next file when `bytes` and the end-of-file blank do not fit; false with `result` set when there is none. */
   private makeRoom(bytes: number): boolean {
     if (this.blocksUnknown && !this.reserveBlocks()) return false;
@@ -416,12 +448,12 @@ export class CommitLog {
     if (this.dispatchedOffset === blankAt) this.dispatchedOffset = blankAt + rest;
   }
 
-  private createNext(): MappedFile {
+  private createNext(startOffset = 0): MappedFile {
     // A full disk is asked once a second, not once a message: every attempt allocates what is left of it.
     if (performance.now() < this.createFailedUntil) throw new MqError(this.createFailure);
     try {
-      const offset = this.files.nextFileOffset();
-      const file = this.files.createNextWith((path) => this.allocator.open(path));
+      const offset = this.files.nextFileOffset(startOffset);
+      const file = this.files.createNextWith((path) => this.allocator.open(path), startOffset);
       assert(file.fileFromOffset === offset, "the new file starts where the last one ends");
       this.namesDirty = true;
       return file;
@@ -539,46 +571,4 @@ export class CommitLog {
 
 function isHost(host: Buffer): boolean {
   return host.length === HOST_V4_BYTES || host.length === HOST_V6_BYTES;
-}
-
-function topicRefusal(name: string, bytes: number, v2: boolean): string {
-  if (!isTopicPathSafe(name)) return `topic ${JSON.stringify(name)} cannot name a directory`;
-  if (bytes > TOPIC_BYTES_MAX) return `topic of ${bytes} bytes, at most ${TOPIC_BYTES_MAX}`;
-  if (v2 || bytes <= TOPIC_BYTES_MAX_V1) return "";
-  return `topic of ${bytes} bytes, at most ${TOPIC_BYTES_MAX_V1} with autoMessageVersionOnTopicLen=false`;
-}
-
-function copyHead(from: MessageInner, to: MessageInner): void {
-  to.topic = from.topic;
-  to.queueId = from.queueId;
-  to.sysFlag = from.sysFlag;
-  to.bornTimestamp = from.bornTimestamp;
-  to.bornHost = from.bornHost;
-  to.storeHost = from.storeHost;
-  to.reconsumeTimes = from.reconsumeTimes;
-  to.body = from.body;
-  to.properties = from.body;
-}
-
-function copyItem(item: BatchItem, to: MessageInner): void {
-  to.flag = item.flag;
-  to.bodyStart = item.bodyStart;
-  to.bodyEnd = item.bodyEnd;
-  to.propertiesStart = item.propertiesStart;
-  to.propertiesEnd = item.propertiesEnd;
-}
-
-function readAt(fd: number, target: Buffer, at: number, position: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    readFile(fd, target, at, target.length - at, position, (error, bytes) => (error ? reject(error) : resolve(bytes)));
-  });
-}
-
-function syncDirectory(path: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    openFile(path, "r", (openError, fd) => {
-      if (openError) return reject(openError);
-      fsync(fd, (error) => closeFile(fd, () => (error ? reject(error) : resolve())));
-    });
-  });
 }

@@ -117,7 +117,7 @@ test("with the master up a slave sends consumers there; with the master gone it 
   const pull = (offset: number, suspendMs?: number) =>
     client.invoke(slave.address, pullRequest({ topic: "T", offset, ...(suspendMs && { suspendMs }) }), 30_000);
 
-  for (const offset of [0, 5]) {
+  for (const offset of [5, 7]) {
     const response = await pull(offset, 20_000);
     expect(response.code).toBe(ResponseCode.PULL_RETRY_IMMEDIATELY);
     expect(response.ext).toMatchObject({ suggestWhichBrokerId: "0", nextBeginOffset: String(offset) });
