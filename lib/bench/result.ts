@@ -141,6 +141,27 @@ const brokerSchema = v.object({
 });
 export type BrokerRecord = v.InferOutput<typeof brokerSchema>;
 
+const versusFigureSchema = v.object({
+  work: text,
+  /** tps, mean, p50 ..., max, cpu, anonymous, or a figure of the work's own. */
+  name: text,
+  targets: v.pipe(
+    v.array(
+      v.object({
+        target: text,
+        median: amount,
+        rounds: v.pipe(v.array(amount), v.maxLength(RUNS_MAX)),
+        /** To the first target, round by round: median, lowest and highest. */
+        ratio: v.optional(amount),
+        lowest: v.optional(amount),
+        highest: v.optional(amount),
+      }),
+    ),
+    v.maxLength(RUNS_MAX),
+  ),
+});
+export type VersusFigure = v.InferOutput<typeof versusFigureSchema>;
+
 const resultSchema = v.object({
   schema: v.literal(RESULT_SCHEMA, `schema "${RESULT_SCHEMA}"`),
   mq: text,
@@ -157,6 +178,8 @@ const resultSchema = v.object({
   }),
   brokers: v.pipe(v.array(brokerSchema), v.maxLength(RUNS_MAX)),
   runs: v.pipe(v.array(runSchema), v.maxLength(RUNS_MAX)),
+  /** Of `mq bench versus`: medians and ratios; all of it follows from `runs`. */
+  versus: v.optional(v.pipe(v.array(versusFigureSchema), v.maxLength(LIST_MAX))),
   /** Report of `mq tune check` on this machine, as that command prints it. */
   tune: v.optional(v.unknown()),
 });
