@@ -16,13 +16,14 @@ export interface InterleaveOptions {
 /**
  * Runs every work against every target in turns: A B A B, so that whatever changes on the machine meanwhile changes for
  * all. The order of the targets is turned round every other round (A B, B A), so that none always comes first. Before
- * the first round of each work every target gets one turn that is not counted: runtimes compile, files are made.
+ * the first round of each work every target gets one turn that is not counted: runtimes compile, files are made. A single
+ * target goes without that.
  */
 export async function interleave(options: InterleaveOptions, run: RunTurn): Promise<RunRecord[]> {
   const { targets, works, rounds, onTurn, stopped } = options;
   const records: RunRecord[] = [];
   for (const work of works)
-    for (let round = -1; round < rounds; round++)
+    for (let round = targets.length > 1 ? -1 : 0; round < rounds; round++)
       for (const target of round % 2 === 0 ? targets : [...targets].reverse()) {
         if (stopped?.() === true) return records;
         onTurn?.({ target, work, round });

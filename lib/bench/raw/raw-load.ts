@@ -1,0 +1,122 @@
+import { monitorEventLoopDelay, performance } from "node:perf_hooks";
+import { Histogram } from "../histogram.ts";
+import { readText } from "../resources/machine.ts";
+import { processCpuSeconds } from "../resources/proc.ts";
+import { batchTemplate, type FrameTemplate, sendTemplate } from "./frames.ts";
+import { noCounts, type QueueTarget, type RawOutcome, type RawPlan, type RawSecond } from "./plan.ts";
+import { RawConnection, type RawRecorder } from "./raw-connection.ts";
+
+const SECOND_MS = 1000;
+/** With a rate, how often it is looked what is due. */
+const TICK_MS = 1;
+/** How long answers are waited for when the sending has ended. */
+const DRAIN_MS = 5000;
+const NS_PER_MS = 1e6;
+
+/**
+ * Runs the plan on this thread. `onSecond` sees every measured interval when it ends; `stopped` is asked once a second and
+ * ends the load early. Throws when no connection can be opened.
+ */
+export async function runRawLoad(
+  plan: RawPlan,
+  onSecond: (second: RawSecond) => void,
+  stopped: () => boolean = () => false,
+): Promise<RawOutcome> {
+  const recorder: RawRecorder = { latencies: new Histogram(), counts: noCounts(), errors: new Map() };
+  const connections = makeConnections(plan, recorder);
+  await Promise.all(connections.map((connection) => connection.connect()));
+  const pace =
+    plan.rate === undefined ? undefined : startPace(plan.rate, plan.kind === "batch" ? plan.batch : 1, connections);
+  if (pace === undefined) for (const connection of connections) connection.begin();
+  const seconds: RawSecond[] = [];
+  try {
+    await sleep(plan.warmupSeconds * SECOND_MS);
+    recorder.latencies.reset();
+    recorder.counts = noCounts();
+    const delay = monitorEventLoopDelay({ resolution: 1 });
+    delay.enable();
+    const began = performance.now();
+    let cpuBefore = threadCpuSeconds();
+    let before = began;
+    for (let n = 1; n <= plan.seconds && !stopped(); n++) {
+      await sleep(began + n * SECOND_MS - performance.now());
+      const now = performance.now();
+      const cpu = threadCpuSeconds();
+      const second = {
+        second: (now - began) / SECOND_MS,
+        counts: recorder.counts,
+        latencies: recorder.latencies.take(),
+        cpu: ((cpu - cpuBefore) * SECOND_MS) / (now - before),
+        loopDelayMs: Math.max(0, delay.max / NS_PER_MS),
+      };
+      recorder.counts = noCounts();
+      delay.reset();
+      cpuBefore = cpu;
+      before = now;
+      seconds.push(second);
+      onSecond(second);
+    }
+    delay.disable();
+  } finally {
+    pace?.stop();
+    for (const connection of connections) connection.stop();
+    const end = performance.now() + DRAIN_MS;
+    while (performance.now() < end && connections.some(({ inFlight }) => inFlight > 0)) await sleep(10);
+    for (const connection of connections) connection.close();
+  }
+  return { seconds, errors: Object.fromEntries(recorder.errors) };
+}
+
+function makeConnections(plan: RawPlan, recorder: RawRecorder): RawConnection[] {
+  const { kind, queues, connections } = plan;
+  const numbers = Array.from({ length: connections }, (_, i) => i);
+  if (kind === "pull" || kind === "poll")
+    return numbers.map((number) => {
+      const share = queues.filter((_, i) => i % connections === number);
+      const own = kind === "poll" || share.length === 0 ? queues : share;
+      return new RawConnection(plan, recorder, own, [], 0, number);
+    });
+  const templates = queues.map((queue) => templateOf(plan, queue));
+  return numbers.map((number) => {
+    const first = Math.floor((number * queues.length) / connections);
+    return new RawConnection(plan, recorder, queues, templates, first, number);
+  });
+}
+
+function templateOf(plan: RawPlan, { topic, queueId }: QueueTarget): FrameTemplate {
+  const { bodyBytes, header, run, batch } = plan;
+  return plan.kind === "batch"
+    ? batchTemplate(topic, queueId, bodyBytes, batch, header, run)
+    : sendTemplate(topic, queueId, bodyBytes, header, run);
+}
+
+/** Sends what is due on every tick, each message with the time it should have left at. */
+function startPace(rate: number, perRequest: number, connections: readonly RawConnection[]): { stop(): void } {
+  const stepMs = (SECOND_MS * perRequest) / rate;
+  const began = performance.now();
+  let issued = 0;
+  let at = 0;
+  const timer = setInterval(() => {
+    const due = Math.floor((performance.now() - began) / stepMs) + 1 - issued;
+    // In turn over the connections, in pieces, so that all carry the same.
+    const piece = Math.max(1, Math.ceil(due / connections.length));
+    for (let left = due; left > 0; ) {
+      const count = Math.min(piece, left);
+      connections[at]!.send(count, began + issued * stepMs, stepMs);
+      at = (at + 1) % connections.length;
+      issued += count;
+      left -= count;
+    }
+  }, TICK_MS);
+  return { stop: () => clearInterval(timer) };
+}
+
+/** CPU time of the calling thread; 0 where the system does not tell. */
+function threadCpuSeconds(): number {
+  const stat = readText("/proc/thread-self/stat");
+  return stat === "" ? 0 : processCpuSeconds(stat);
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, Math.max(0, ms)));
+}
