@@ -51,11 +51,11 @@ export class IndexService {
   }
 
   /**
-   * Opens the files. After an unclean stop those that reach beyond the checkpoint's index stamp may lack pages: they wait for
-   * `recover`. A file of another size, and all behind it, are put aside: `tornEnd` says from where the log is to be indexed again.
+   * Opens the files. After an unclean stop those may lack pages that were not full, or reach beyond the checkpoint's index stamp
+   * or `derivedOffset`: they wait for `recover`. A file of another size, and all behind it, are put aside: `tornEnd` says from where the log is to be indexed again.
    * Throws ConfigError where all files have one other size.
    */
-  load(lastExitOk: boolean, checkpointIndexMsgTimestamp: number): void {
+  load(lastExitOk: boolean, checkpointIndexMsgTimestamp: number, derivedOffset = Number.POSITIVE_INFINITY): void {
     const wanted = indexFileBytes(this.geometry);
     const found = namesIn(this.directory).map((name) => {
       const path = join(this.directory, name);
@@ -66,7 +66,8 @@ export class IndexService {
     const sound = firstBad < 0 ? found : found.slice(0, firstBad);
     for (const { path } of sound) {
       const file = IndexFile.open(path, this.geometry);
-      if (!lastExitOk && file.endTimestamp > checkpointIndexMsgTimestamp) {
+      const beyond = file.endTimestamp > checkpointIndexMsgTimestamp || file.endPhyOffset >= derivedOffset;
+      if (!lastExitOk && (beyond || !file.isFull)) {
         file.close();
         this.#suspect.push(path);
       } else this.files.push(file);
@@ -219,9 +220,12 @@ export class IndexService {
     return stamp;
   }
 
-  /** Brings every file to the disk. Rejects with the system's error; the checkpoint's stamp then stays 0. */
-  flush(): Promise<void> {
-    this.#flushing ??= this.#flush().finally(() => {
+  /** Brings every entry to the disk. Rejects with the system's error, and ever after; the checkpoint's stamp then stays 0. */
+  async flush(): Promise<void> {
+    // One that runs may have begun before the last entries.
+    while (this.#flushing !== undefined) await this.#flushing;
+    if (this.#failed) throw new Error("an earlier flush of the index failed");
+    this.#flushing = this.#flush().finally(() => {
       this.#flushing = undefined;
     });
     return this.#flushing;
@@ -265,10 +269,7 @@ export class IndexService {
   /** Flushes and unmaps. Rejects when this or an earlier flush failed; everything is closed nevertheless. */
   async shutdown(): Promise<void> {
     try {
-      // Twice: the first may be one that began before the last entries.
       await this.flush();
-      await this.flush();
-      if (this.#failed) throw new Error("an earlier flush of the index failed");
     } finally {
       for (const file of this.files.splice(0)) file.close();
     }

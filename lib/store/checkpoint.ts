@@ -1,7 +1,7 @@
 import { readLong, writeLong } from "../base/bytes.ts";
 import { MappedFile } from "./mappedfile/mapped-file.ts";
 
-/** The file's length; only the first 40 bytes are used. */
+/** The file's length; RocketMQ uses the first 40 bytes only. */
 export const CHECKPOINT_BYTES = 4096;
 
 const PHYSIC_MSG_TIMESTAMP_AT = 0;
@@ -9,6 +9,17 @@ const LOGICS_MSG_TIMESTAMP_AT = 8;
 const INDEX_MSG_TIMESTAMP_AT = 16;
 const MASTER_FLUSHED_OFFSET_AT = 24;
 const CONFIRM_PHY_OFFSET_AT = 32;
+
+/** mq's own part, which RocketMQ leaves alone: "mqstore1". */
+const OWN_MAGIC_AT = 64;
+const OWN_MAGIC = 0x6d717374;
+const OWN_VERSION = 0x6f726531;
+const DERIVED_OFFSET_AT = 72;
+const QUEUES_AT = 80;
+const QUEUE_ENTRIES_AT = 88;
+/** The stamps as they were when this part was written: where they differ, RocketMQ has had the store since. */
+const STAMP_COPIES_AT = 96;
+const STAMP_BYTES = 24;
 
 /** Recovery goes back this much further than the stamps say [StoreCheckpoint#getMinTimestamp]. */
 const SAFETY_MS = 3000;
@@ -18,6 +29,9 @@ const SAFETY_MS = 3000;
  * that recovery, which starts at the least of them, never starts too late.
  *
  *   0 physicMsgTimestamp i64   8 logicsMsgTimestamp i64   16 indexMsgTimestamp i64   24 masterFlushedOffset i64   32 confirmPhyOffset i64
+ *  64 "mqstore1"   72 derivedOffset i64   80 queues i64   88 queueEntries i64   96 copies of the three stamps
+ *
+ * Stamps are no measure where the clock was set: mq goes by the log offset besides.
  */
 export class Checkpoint {
   private readonly file: MappedFile;
@@ -74,8 +88,42 @@ export class Checkpoint {
     return Math.max(0, Math.min(this.physicMsgTimestamp, this.logicsMsgTimestamp) - SAFETY_MS);
   }
 
+  /** Log offset up to which log, queues and index are on the disk; undefined when another than mq wrote last. */
+  get derivedOffset(): number | undefined {
+    return this.own(DERIVED_OFFSET_AT);
+  }
+  set derivedOffset(value: number) {
+    this.set(DERIVED_OFFSET_AT, value);
+  }
+
+  /** Queues with entries, and their entries' number, as the last stop in order left them; undefined as above. */
+  get queues(): { count: number; entries: number } | undefined {
+    const count = this.own(QUEUES_AT);
+    const entries = this.own(QUEUE_ENTRIES_AT);
+    return count === undefined || entries === undefined ? undefined : { count, entries };
+  }
+  set queues({ count, entries }: { count: number; entries: number }) {
+    this.set(QUEUES_AT, count);
+    this.set(QUEUE_ENTRIES_AT, entries);
+  }
+
+  private own(at: number): number | undefined {
+    const { buffer, view } = this.file;
+    const ours = view.getInt32(OWN_MAGIC_AT) === OWN_MAGIC && view.getInt32(OWN_MAGIC_AT + 4) === OWN_VERSION;
+    if (!ours || buffer.compare(buffer, STAMP_COPIES_AT, STAMP_COPIES_AT + STAMP_BYTES, 0, STAMP_BYTES) !== 0)
+      return undefined;
+    const value = readLong(view, at);
+    return Number.isSafeInteger(value) && value >= 0 ? value : undefined;
+  }
+
   private set(at: number, value: number): void {
-    writeLong(this.file.view, at, value);
+    const { buffer, view } = this.file;
+    // What is of no use any more must not become ours by the copies below.
+    if (this.own(DERIVED_OFFSET_AT) === undefined) buffer.fill(0, DERIVED_OFFSET_AT, STAMP_COPIES_AT);
+    writeLong(view, at, value);
+    buffer.copy(buffer, STAMP_COPIES_AT, 0, STAMP_BYTES);
+    view.setInt32(OWN_MAGIC_AT, OWN_MAGIC);
+    view.setInt32(OWN_MAGIC_AT + 4, OWN_VERSION);
     this.dirty = true;
   }
 

@@ -3,7 +3,6 @@ import { errorText, MqError } from "../base/errors.ts";
 import { createLogger, type Logger } from "../base/log.ts";
 import { IndexService } from "../index/index-service.ts";
 import type { MessageInner } from "../message/message-inner.ts";
-import { RecordView } from "../message/record.ts";
 import { isConsumable } from "../message/sys-flag.ts";
 import { Checkpoint } from "./checkpoint.ts";
 import { cleanExpiredConsumeQueue, cleanUnusedTopic } from "./clean-queues.ts";
@@ -16,7 +15,7 @@ import { FlushConsumeQueueService } from "./consumequeue/flush-consume-queue-ser
 import { type QueryMessageResult, queryMessage } from "./query-message.ts";
 import { QueueReads } from "./queue-reads.ts";
 import { readLogRecord } from "./read-record.ts";
-import { recoverCommitLog } from "./recover.ts";
+import { recoverStore } from "./recover-store.ts";
 import { CommitLogBytes } from "./replication-log.ts";
 import { Reput } from "./reput.ts";
 import type { StoreConfig } from "./store-config.ts";
@@ -136,7 +135,7 @@ class LogStore implements MessageStore, CommitLogFollower {
         lock.createAbort();
       }
       this.queues.load();
-      this.index?.load(clean, this.checkpoint.indexMsgTimestamp);
+      this.index?.load(clean, this.checkpoint.indexMsgTimestamp, this.checkpoint.derivedOffset);
       changed = true;
       lock.createAbort();
       await this.recover(clean, this.checkpoint);
@@ -155,41 +154,8 @@ class LogStore implements MessageStore, CommitLogFollower {
 
   private async recover(closedInOrder: boolean, checkpoint: Checkpoint): Promise<void> {
     const { log, queues, index, config, logger } = this;
-    if (log.files.files.length === 0) {
-      if (queues.queueCount > 0) logger.warn("the commit log is empty; dropping consume queues and index");
-      queues.destroyAll();
-      index?.destroy();
-      return;
-    }
-    let queuesEnd = await queues.recoverInSlices(closedInOrder);
-    const clean = closedInOrder && newestEntryIsRecord(log, queues);
-    if (closedInOrder && !clean) {
-      logger.warn("the newest consume-queue entry has no record in the log: the store is checked as after a kill");
-      queuesEnd = await queues.recoverInSlices(false);
-    }
-    const tornEnds = [queues.tornEnd, index?.tornEnd].filter((torn) => torn !== undefined);
-    const end = await recoverCommitLog({
-      log,
-      config,
-      clean,
-      minTimestamp: checkpoint.minTimestamp,
-      indexMsgTimestamp: checkpoint.indexMsgTimestamp,
-      queuesEnd,
-      tornEnd: tornEnds.length > 0 ? Math.min(...tornEnds) : undefined,
-      onStart: (offset) => {
-        if (clean) return;
-        queues.truncateDirty(offset);
-        index?.recover(offset);
-      },
-      dispatch: (request) => this.dispatch(request),
-      logger,
-    });
-    queues.truncateDirty(end);
-    index?.truncateDirty(end);
-    queues.correctMinOffset(log.minOffset);
-    checkpoint.confirmPhyOffset = end;
-    // Once this store is open, a crash no longer leads back to where what was torn is made anew.
-    if (tornEnds.length > 0) await Promise.all([queues.flush(0), index?.flush()]);
+    const dispatch = (request: DispatchRequest): void => this.dispatch(request);
+    await recoverStore({ log, queues, index, config, checkpoint, closedInOrder, dispatch, logger });
   }
 
   start(): void {
@@ -227,6 +193,7 @@ class LogStore implements MessageStore, CommitLogFollower {
   private async onQueuesFlushed(storeTimestamp: number): Promise<void> {
     const { checkpoint, index } = this;
     if (checkpoint === undefined) return;
+    const derived = Math.min(this.queues.flushedOffset, this.log.flushedWhere);
     try {
       await index?.flush();
     } catch {
@@ -234,6 +201,7 @@ class LogStore implements MessageStore, CommitLogFollower {
       return;
     }
     this.stamp(checkpoint, storeTimestamp);
+    if (derived > (checkpoint.derivedOffset ?? 0)) checkpoint.derivedOffset = derived;
   }
 
   /** Brings queues and index to the disk and says so in the checkpoint: a recovery need not go back behind what is stored now. */
@@ -528,12 +496,18 @@ class LogStore implements MessageStore, CommitLogFollower {
     complete &&= this.dispatchBehindBytes === 0 && this.queues.deferredCount === 0;
     await step("flush the consume queues", () => this.queues.shutdown());
     await step("flush the index", async () => this.index?.flush());
-    if (complete && this.checkpoint !== undefined) this.stamp(this.checkpoint, this.queues.flushedTimestamp);
+    if (complete && this.checkpoint !== undefined) this.stampClosed(this.checkpoint);
     await step("close the index", async () => this.index?.shutdown());
     await step("write the checkpoint", async () => this.checkpoint?.flush());
     await step("close the commit log", () => this.log.close());
     this.checkpoint?.close();
     this.finish(complete);
+  }
+
+  private stampClosed(checkpoint: Checkpoint): void {
+    this.stamp(checkpoint, this.queues.flushedTimestamp);
+    checkpoint.derivedOffset = this.log.flushedWhere;
+    checkpoint.queues = this.queues.census;
   }
 
   /** `abort` goes only when the next start may trust every file as it is. */
@@ -543,22 +517,6 @@ class LogStore implements MessageStore, CommitLogFollower {
     this.lock?.release();
     this.phase = "closed";
   }
-}
-
-/**
- * Whether the log and the queues are of one time: queues of a restored backup, or entries that a Java broker cut in memory only,
- * lead to places where the log has something else.
- */
-function newestEntryIsRecord(log: CommitLog, queues: ConsumeQueueStore): boolean {
-  const queue = queues.newestQueue;
-  const entry = queue?.entry(queue.maxIndex - 1);
-  if (queue === undefined || entry === undefined) return true;
-  const file = log.files.findByOffset(entry.physicalOffset);
-  if (file === undefined) return false;
-  const record = new RecordView();
-  const start = entry.physicalOffset - file.fileFromOffset;
-  const found = record.read(file.buffer, start, file.fileSize, entry.physicalOffset) === "record";
-  return found && record.size === entry.size && record.queueOffset === queue.maxIndex - 1 && record.bodyIntact;
 }
 
 const PHASE_TEXT: Record<Phase, string> = {

@@ -24,6 +24,8 @@ export interface RecoverOptions {
   minTimestamp: number;
   /** Store time up to which the index is on the disk; bounds the start with messageIndexSafe. */
   indexMsgTimestamp: number;
+  /** Log offset up to which everything is on the disk, where that is known (unclean stop only). */
+  derivedOffset?: number | undefined;
   /** After a clean stop: end of the last record that a consume queue knows, -1 for none. */
   queuesEnd: number;
   /** Log offset up to which a queue or the index is whole that lost files or entries, -1 for its beginning: dispatch begins there at the latest. */
@@ -44,7 +46,9 @@ export async function recoverCommitLog(options: RecoverOptions): Promise<number>
   const { log, clean, logger } = options;
   const { files } = log.files;
   if (files.length === 0) return 0;
-  const start = Math.min(clean ? cleanStart(options) : uncleanStart(options), tornStart(options));
+  const start = clean
+    ? Math.min(cleanStart(options), tornStart(options))
+    : Math.min(uncleanStart(options), derivedStart(options), tornStart(options));
   if (!clean) logger?.warn("the store was not closed in order; checking the commit log", { from: start });
   options.onStart(start);
   const scan = new Scan(options, start);
@@ -72,6 +76,14 @@ function cleanStart(options: RecoverOptions): number {
   if (untouched || new RecordView().read(file.buffer, position, file.fileSize, queuesEnd) !== "illegal")
     return queuesEnd;
   return file.fileFromOffset;
+}
+
+/** Begin of the file that holds the offset up to which everything is on the disk: stamps say too much where the clock was set. */
+function derivedStart({ log, derivedOffset }: RecoverOptions): number {
+  if (derivedOffset === undefined) return Number.POSITIVE_INFINITY;
+  const { files } = log;
+  const file = files.findByOffset(derivedOffset) ?? (derivedOffset >= files.maxOffset ? files.last : files.first);
+  return file?.fileFromOffset ?? log.minOffset;
 }
 
 /** Begin of the file that holds the end of what is torn: its word is not enough to begin inside a file. */

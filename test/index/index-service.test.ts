@@ -212,6 +212,7 @@ describe("after an unclean stop", () => {
     const path = await written(50);
     const index = open();
     index.load(false, T0 + 49_000);
+    index.recover(FOREVER);
     expect(index.files.length).toBe(1);
     await index.shutdown();
     writeFileSync(path, Buffer.alloc(indexFileBytes(index.geometry)));

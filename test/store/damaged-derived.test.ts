@@ -1,7 +1,8 @@
 import { expect, test } from "bun:test";
-import { existsSync, readdirSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { checkStore } from "../../lib/store/check.ts";
+import { Checkpoint } from "../../lib/store/checkpoint.ts";
 import type { StoreConfig } from "../../lib/store/store-config.ts";
 import { LogLines, message, openStore, smallConfig, TempDir } from "./store-fixture.ts";
 
@@ -68,6 +69,43 @@ test("a queue's file that is missing in the middle is made anew", async () => {
     if (killed) writeFileSync(join(dir.path, "abort"), "1");
     await rebuilt(dir, count, `killed ${killed}`);
   }
+});
+
+test("queues and last files that are gone without a trace are made anew", async () => {
+  const ways: [string, (dir: TempDir) => void][] = [
+    ["last file", (dir) => rmSync(filesOf(dir, "consumequeue/T/1").at(-1)!)],
+    ["queue", (dir) => rmSync(join(dir.path, "consumequeue/T/2"), { recursive: true })],
+    ["topic", (dir) => rmSync(join(dir.path, "consumequeue/T"), { recursive: true })],
+  ];
+  for (const [what, remove] of ways) {
+    using dir = new TempDir();
+    const { count } = await written(config(dir));
+    remove(dir);
+    await rebuilt(dir, count, what);
+  }
+});
+
+test("what mq notes in the checkpoint counts only as long as RocketMQ has not had the store", () => {
+  using dir = new TempDir();
+  const path = join(dir.path, "checkpoint");
+  const checkpoint = Checkpoint.open(path);
+  expect([checkpoint.derivedOffset, checkpoint.queues]).toEqual([undefined, undefined]);
+  checkpoint.physicMsgTimestamp = 5000;
+  checkpoint.derivedOffset = 2 ** 41;
+  checkpoint.queues = { count: 3, entries: 2 ** 40 };
+  expect([checkpoint.derivedOffset, checkpoint.queues]).toEqual([2 ** 41, { count: 3, entries: 2 ** 40 }]);
+  checkpoint.logicsMsgTimestamp = 4000;
+  expect(checkpoint.derivedOffset).toBe(2 ** 41);
+  checkpoint.close();
+  // As StoreCheckpoint#flush does.
+  const bytes = readFileSync(path);
+  bytes.writeBigInt64BE(9000n, 0);
+  writeFileSync(path, bytes);
+  const again = Checkpoint.open(path);
+  expect([again.physicMsgTimestamp, again.derivedOffset, again.queues]).toEqual([9000, undefined, undefined]);
+  again.physicMsgTimestamp = 9500;
+  expect([again.derivedOffset, again.queues]).toEqual([0, { count: 0, entries: 0 }]);
+  again.close();
 });
 
 test("index files that all have one other size stop the start", async () => {

@@ -18,6 +18,8 @@ export interface ConsumeQueueSettings {
 export interface CommitLogView {
   /** First offset that the log still has. */
   readonly minOffset: number;
+  /** Records below are dispatched. */
+  readonly dispatchedOffset: number;
 }
 
 /** Mapped queue files; beyond it those not used of late are unmapped. The kernel allows 65,530 mappings in all. */
@@ -52,6 +54,8 @@ export class ConsumeQueueStore {
   readonly table = new Map<string, Map<number, ConsumeQueue>>();
   /** Store timestamp of the newest entry such that it and all before it are on the disk; for the checkpoint. 0 = none yet. */
   flushedTimestamp = 0;
+  /** Entries of all records below this log offset are on the disk. */
+  flushedOffset = 0;
   /** Store timestamp of the newest entry. */
   newestTimestamp = 0;
   /** Why entries cannot be written just now, undefined when they can: the store must refuse writes. */
@@ -60,6 +64,7 @@ export class ConsumeQueueStore {
   touch: ((file: MappedFile, start: number, end: number) => void) | undefined;
 
   readonly #logger: Logger;
+  readonly #commitLog: CommitLogView;
   readonly #mappedMax: number;
   readonly #surroundings: QueueSurroundings;
   readonly #dirty = new Set<ConsumeQueue>();
@@ -86,6 +91,7 @@ export class ConsumeQueueStore {
     this.directory = join(settings.storePathRootDir, "consumequeue");
     this.fileBytes = queueFileBytes(settings.mappedFileSizeConsumeQueue);
     this.#logger = logger;
+    this.#commitLog = commitLog;
     this.#surroundings = {
       fileBytes: this.fileBytes,
       logger,
@@ -167,6 +173,18 @@ export class ConsumeQueueStore {
       for (const queue of queues.values())
         if (queue.maxPhysical >= 0 && queue.maxPhysical > (newest?.maxPhysical ?? -1)) newest = queue;
     return newest;
+  }
+
+  /** Queues that have entries, and up to which index, all together: shows a queue or a file at its end that is gone. */
+  get census(): { count: number; entries: number } {
+    const census = { count: 0, entries: 0 };
+    for (const queues of this.table.values())
+      for (const { maxIndex } of queues.values())
+        if (maxIndex > 0) {
+          census.count++;
+          census.entries += maxIndex;
+        }
+    return census;
   }
 
   get queueCount(): number {
@@ -302,6 +320,7 @@ export class ConsumeQueueStore {
   async #flush(leastPages: number): Promise<void> {
     const complete = this.retryDeferred() && leastPages === 0;
     const stamp = this.newestTimestamp;
+    const offset = this.#commitLog.dispatchedOffset;
     const due: ConsumeQueue[] = [];
     for (const queue of this.#dirty)
       if (leastPages === 0 || queue.dirtyBytes >= leastPages * PAGE_BYTES) {
@@ -320,7 +339,9 @@ export class ConsumeQueueStore {
       this.#flushFailed = true;
       throw error;
     }
-    if (complete && !this.#flushFailed) this.flushedTimestamp = Math.max(this.flushedTimestamp, stamp);
+    if (!complete || this.#flushFailed) return;
+    this.flushedTimestamp = Math.max(this.flushedTimestamp, stamp);
+    this.flushedOffset = offset;
   }
 
   /** Takes files away that hold only entries of records before `minPhysical`; returns their paths, to be removed one at a time. */
