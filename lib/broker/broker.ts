@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import { now } from "../base/clock.ts";
 import { ConfigError, errorText } from "../base/errors.ts";
 import { createLogger, type Logger } from "../base/log.ts";
@@ -5,7 +6,7 @@ import type { BrokerConfig } from "../config/broker-config.ts";
 import { brokerRefusal } from "../config/refusals.ts";
 import { createHaService } from "../ha/ha-service.ts";
 import type { HaService } from "../ha/types.ts";
-import { formatAddress, hostBytes } from "../remoting/address.ts";
+import { formatAddress, hostBytes, parseAddress } from "../remoting/address.ts";
 import { RequestCode, ResponseCode } from "../remoting/codes.ts";
 import { createRemotingServer } from "../remoting/server.ts";
 import type { Connection, RemotingResponse, RemotingServer } from "../remoting/types.ts";
@@ -191,7 +192,9 @@ class BrokerController implements Broker, BrokerContext {
       this.schedule.load();
       this.kept.load();
       await this.store.load();
-      this.offsets.clampToQueueMax((topic, queueId) => this.store.getMaxOffsetInQueue(topic, queueId));
+      // A slave's queues may be behind the offsets that it has from its master.
+      if (this.config.brokerRole !== "SLAVE")
+        this.offsets.clampToQueueMax((topic, queueId) => this.store.getMaxOffsetInQueue(topic, queueId));
       await this.startServices();
       this.recovering = false;
     } catch (error) {
@@ -248,6 +251,14 @@ class BrokerController implements Broker, BrokerContext {
   /** A name server answered a slave's registration. While the slave acts as master, none is followed. */
   private masterKnown(master: MasterPlace | undefined): void {
     if (this.actingMaster?.acting !== true) this.followMaster(master?.masterAddr, master?.haServerAddr);
+  }
+
+  /** In step: the slave has said what it holds, or this slave is connected. */
+  private haConnected(host: string): boolean {
+    const { client, slaves } = this.ha.status();
+    if (client !== undefined) return client.connected;
+    const same = (addr: string) => isIP(host) === 0 || parseAddress(addr).hostname === host;
+    return slaves.some(({ addr, slaveAckOffset }) => slaveAckOffset >= 0 && same(addr));
   }
 
   followMaster(masterAddr: string | undefined, haServerAddr: string | undefined): void {
@@ -457,7 +468,10 @@ class BrokerController implements Broker, BrokerContext {
       onOnline: () => this.outApi.start(),
       onMasterOffline: () => this.followMaster(undefined, undefined),
       onMasterOnline: (masterAddr, haServerAddr) => this.followMaster(masterAddr, haServerAddr),
-      haConnected: () => true,
+      haConnected: (host) => this.haConnected(host),
+      onMembers: (count) => {
+        this.ha.aliveReplicaNumInGroup = count;
+      },
       syncMetadataReverse: (address) =>
         syncMetadataReverse(address, { offsets, delayOffsets: this.schedule.offsets, kept }, logger),
     };

@@ -46,23 +46,6 @@ export function adminRuntimeProcessors(context: BrokerContext): [number, Process
     return success();
   }
 
-  /** A master without slaves: replication is not part of this broker. */
-  function getBrokerHaStatus(): RemotingResponse {
-    return success({
-      haClientRuntimeInfo: {
-        lastReadTimestamp: 0,
-        lastWriteTimestamp: 0,
-        masterFlushOffset: 0,
-        maxOffset: 0,
-        transferredByteInSecond: 0,
-      },
-      haConnectionInfo: [],
-      inSyncSlaveNums: 0,
-      master: context.config.brokerRole !== "SLAVE",
-      masterCommitLogMaxOffset: store.maxPhyOffset,
-    });
-  }
-
   /** A half message that was given up is checked again, from the start [AdminBrokerProcessor#resumeCheckHalfMessage]. */
   async function resumeCheckHalfMessage({ ext }: RemotingCommand): Promise<RemotingResponse> {
     const msgId = requireString(ext, "msgId");
@@ -84,7 +67,6 @@ export function adminRuntimeProcessors(context: BrokerContext): [number, Process
     [RequestCode.VIEW_BROKER_STATS_DATA, { processor: viewBrokerStatsData }],
     [RequestCode.CLEAN_EXPIRED_CONSUMEQUEUE, { processor: cleanExpiredConsumeQueue }],
     [RequestCode.DELETE_EXPIRED_COMMITLOG, { processor: deleteExpiredCommitLog }],
-    [RequestCode.GET_BROKER_HA_STATUS, { processor: getBrokerHaStatus }],
     [
       RequestCode.GET_TIMER_CHECK_POINT,
       { processor: () => ({ code: ResponseCode.SUCCESS, body: context.kept.timerCheckpoint }) },

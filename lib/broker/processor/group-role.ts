@@ -44,7 +44,27 @@ export function groupRoleProcessors(context: BrokerContext): [number, ProcessorE
     };
   }
 
+  /** [HARuntimeInfo]; a slave that has slaves of its own names them as well. */
+  function getBrokerHaStatus(): RemotingResponse {
+    const { client, inSyncSlaveNums, maxOffset, slaves } = context.ha.status();
+    return success({
+      haClientRuntimeInfo: {
+        lastReadTimestamp: client?.lastReadTimestamp ?? 0,
+        lastWriteTimestamp: client?.lastWriteTimestamp ?? 0,
+        masterAddr: client?.masterAddr,
+        masterFlushOffset: 0,
+        maxOffset: client?.maxOffset ?? 0,
+        transferredByteInSecond: client?.transferredByteInSecond ?? 0,
+      },
+      haConnectionInfo: slaves.map(({ refusal: _, ...slave }) => slave),
+      inSyncSlaveNums,
+      master: config.brokerRole !== "SLAVE",
+      masterCommitLogMaxOffset: config.brokerRole === "SLAVE" ? 0 : maxOffset,
+    });
+  }
+
   return [
+    [RequestCode.GET_BROKER_HA_STATUS, { processor: getBrokerHaStatus }],
     [RequestCode.NOTIFY_MIN_BROKER_ID_CHANGE, { processor: notifyMinBrokerIdChange }],
     [RequestCode.EXCHANGE_BROKER_HA_INFO, { processor: exchangeBrokerHaInfo }],
     // What a slave knows of its master's flush comes with the log itself here.

@@ -48,6 +48,8 @@ export interface ActingMasterHooks {
   readonly onMasterOnline: (masterAddr: string, haServerAddr: string | undefined) => void;
   /** A slave's HA connection from this host stands and is in step (on a slave: the connection to its master). */
   readonly haConnected: (host: string) => boolean;
+  /** Brokers of the group that a name server sees, this one included. */
+  readonly onMembers: (count: number) => void;
   /** Takes over what a slave collected while it acted [BrokerPreOnlineService#syncMetadataReverse]. Throws when it cannot be asked. */
   readonly syncMetadataReverse: (address: string) => Promise<void>;
 }
@@ -151,6 +153,7 @@ export class ActingMaster {
     try {
       const members = await this.#memberGroup();
       if (members.size === 0 || this.#stopped) return;
+      this.hooks.onMembers(members.has(this.settings.brokerId) ? members.size : members.size + 1);
       const min = Math.min(...members.keys());
       this.updateMinBroker(min, members.get(min));
     } catch {
