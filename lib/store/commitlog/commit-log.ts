@@ -470,6 +470,8 @@ export class CommitLog {
     this.position = file.wrotePosition;
     this.buffer = file.buffer;
     this.view = file.view;
+    // Else pages are touched in folios of up to 2 MiB, and every fdatasync writes the whole folio that one record dirtied.
+    if (this.config.flushDiskType === "SYNC_FLUSH") file.adviseRandom();
     this.transientBuffer = undefined;
     this.transientBuffer = this.openTransient(file);
     if (this.transientBuffer !== undefined) {
