@@ -58,11 +58,16 @@ export class HeaderSlots {
     return this.source[slot] === 0 ? this.#buffer : this.#scratch;
   }
 
-  /** 32-bit integer; `otherwise` when absent. Throws ResponseError when it is none. */
+  /**
+   * 32-bit integer; `otherwise` when absent. Throws ResponseError when it is none. Never an integer in a double's form: stored
+   * through a DataView that leaves the compiled code each time.
+   */
   int(slot: number, otherwise: number): number {
     const value = this.#number(slot, otherwise);
-    if (value !== (value | 0) && value !== otherwise) throw this.#malformed(slot, "a 32-bit integer");
-    return value;
+    const int = value | 0;
+    if (value === int) return int;
+    if (value !== otherwise) throw this.#malformed(slot, "a 32-bit integer");
+    return otherwise;
   }
 
   /** 64-bit integer as a double; `otherwise` when absent. Throws ResponseError when it is none. */

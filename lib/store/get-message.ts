@@ -226,7 +226,7 @@ export class GetMessage {
       const physicalOffset = chosen.physicalOffset[i]!;
       const size = chosen.size[i]!;
       const file = this.#log.files.findByOffset(physicalOffset)!;
-      const start = physicalOffset - file.fileFromOffset;
+      const start = (physicalOffset - file.fileFromOffset) | 0;
       const last = ranges[ranges.length - 1];
       if (last !== undefined && last.end === start && last.buffer === file.buffer) last.end += size;
       else {

@@ -129,7 +129,7 @@ export class ConsumeQueue {
   #write(physicalOffset: number, size: number, tagsCode: number): void {
     const number = Math.floor(this.maxIndex / this.perFile);
     const tail = this.#tail !== undefined && this.#tailNumber === number ? this.#tail : this.#openTail(number);
-    const at = (this.maxIndex - number * this.perFile) * CQ_UNIT_BYTES;
+    const at = ((this.maxIndex - number * this.perFile) * CQ_UNIT_BYTES) | 0;
     if (at + CQ_UNIT_BYTES > this.#reserveAt) this.#reserve(tail, at);
     const view = tail.view;
     writeLong(view, at + PHYSICAL_OFFSET_AT, physicalOffset);
@@ -240,7 +240,7 @@ export class ConsumeQueue {
 
   /** Byte position of entry `index` in its file. */
   positionOf(index: number): number {
-    return (index % this.perFile) * CQ_UNIT_BYTES;
+    return ((index % this.perFile) * CQ_UNIT_BYTES) | 0;
   }
 
   /** First entry still on the disk, filler not counted. */
