@@ -186,12 +186,13 @@ class BrokerController implements Broker, BrokerContext {
     try {
       // Who looks for a living process finds one while the store recovers; the gate refuses all else until then.
       await this.listen(port);
+      await this.store.load();
+      // Under the store's lock: a broker that is stopping still writes them.
       this.topics.load();
       this.groups.load();
       this.offsets.load();
       this.schedule.load();
       this.kept.load();
-      await this.store.load();
       // A slave's queues may be behind the offsets that it has from its master.
       if (this.config.brokerRole !== "SLAVE")
         this.offsets.clampToQueueMax((topic, queueId) => this.store.getMaxOffsetInQueue(topic, queueId));
@@ -387,13 +388,16 @@ class BrokerController implements Broker, BrokerContext {
     await attempt(this.logger, "stop schedule", () => this.schedule.shutdown());
     await this.escapeBridge?.shutdown();
     await attempt(this.logger, "stop replication", () => this.ha.stop());
-    await attempt(this.logger, "stop store", () => this.store.shutdown());
+    await attempt(this.logger, "stop store", () => this.store.shutdown({ keepLock: true }));
     await unregistered;
     await synchronized;
     await Promise.all([this.server?.close(CLOSE_GRACE_MS), this.fastServer?.close(CLOSE_GRACE_MS)]);
     await attempt(this.logger, "write configs", async () => {
-      await Promise.all([this.topics.stop(), this.groups.stop(), this.offsets.stop(), this.kept.shutdown()]);
+      const tables = [this.topics.stop(), this.groups.stop(), this.offsets.stop(), this.schedule.writeOffsets()];
+      await Promise.all([...tables, this.kept.shutdown()]);
     });
+    // Not before: who gets the store now reads the tables as they were left.
+    this.store.release();
     this.stats.shutdown();
     this.logger.info("broker stopped", { ms: Date.now() - begun });
   }

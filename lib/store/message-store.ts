@@ -473,7 +473,7 @@ class LogStore implements MessageStore, CommitLogFollower {
     };
   }
 
-  async shutdown(): Promise<void> {
+  async shutdown({ keepLock } = { keepLock: false }): Promise<void> {
     if (this.phase === "closed" || this.phase === "new" || this.phase === "stopping") return;
     this.phase = "stopping";
     this.queueFlush.stop();
@@ -502,6 +502,7 @@ class LogStore implements MessageStore, CommitLogFollower {
     await step("close the commit log", () => this.log.close());
     this.checkpoint?.close();
     this.finish(complete);
+    if (!keepLock) this.release();
   }
 
   private stampClosed(checkpoint: Checkpoint): void {
@@ -514,8 +515,11 @@ class LogStore implements MessageStore, CommitLogFollower {
   private finish(complete: boolean): void {
     if (complete) this.lock?.removeAbort();
     else this.logger.warn("the store was not closed in order; the next start checks it");
-    this.lock?.release();
     this.phase = "closed";
+  }
+
+  release(): void {
+    this.lock?.release();
   }
 }
 

@@ -124,8 +124,10 @@ export interface MessageStore {
   load(): Promise<void>;
   /** Starts flush, cleaning and allocation services. */
   start(): void;
-  /** Flushes, writes the checkpoint, removes `abort` when everything is dispatched and durable, releases the lock. */
-  shutdown(): Promise<void>;
+  /** Flushes, writes the checkpoint, removes `abort` when everything is dispatched and durable, releases the lock unless it is kept until `release`. */
+  shutdown(options?: { keepLock: boolean }): Promise<void>;
+  /** Lets others have the store's directory, after `shutdown`. */
+  release(): void;
 
   /** Appends and dispatches in the same turn. Does not wait: see `awaitDurable`. */
   append(message: MessageInner): AppendResult;

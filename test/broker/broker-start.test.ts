@@ -5,6 +5,8 @@ import { createBroker } from "../../lib/broker/broker.ts";
 import { defaultBrokerConfig } from "../../lib/config/broker-config.ts";
 import { createRemotingClient } from "../../lib/remoting/client.ts";
 import { RequestCode, ResponseCode } from "../../lib/remoting/codes.ts";
+import { StoreLock } from "../../lib/store/store-lock.ts";
+import type { MessageStore } from "../../lib/store/types.ts";
 import { until } from "../support/until.ts";
 import { BrokerFixture } from "./support/broker-fixture.ts";
 import { MemoryLogger } from "./support/memory-logger.ts";
@@ -49,20 +51,59 @@ describe("start", () => {
     }
   });
 
+  test("tables are read and written under the store's lock only", async () => {
+    const fixture = await BrokerFixture.start();
+    const { context } = fixture.broker;
+    const root = context.config.storePathRootDir;
+    const locked = (): boolean => {
+      try {
+        StoreLock.acquire(root).release();
+        return false;
+      } catch {
+        return true;
+      }
+    };
+    const config = defaultBrokerConfig({ ...context.config, listenPort: 0 });
+    context.offsets.commitOffset("test", "g", "T", 0, 0);
+    const seen: [string, boolean][] = [];
+    const stop = context.offsets.stop.bind(context.offsets);
+    context.offsets.stop = async () => {
+      await stop();
+      seen.push(["written", locked()]);
+    };
+    await fixture.broker.stop();
+    expect(locked()).toBe(false);
+    const next = createBroker(config, { logger: new MemoryLogger() });
+    const load = next.context.offsets.load.bind(next.context.offsets);
+    next.context.offsets.load = () => {
+      seen.push(["read", locked()]);
+      load();
+    };
+    await next.start();
+    expect(next.context.offsets.queryOffset("g", "T", 0)).toBe(0);
+    await next.stop();
+    expect(seen).toEqual([
+      ["written", true],
+      ["read", true],
+    ]);
+    await fixture.close();
+  });
+
   test("listens at once and refuses with the cause until the store is recovered", async () => {
     const fixture = await BrokerFixture.start();
     await fixture.broker.stop();
     const config = defaultBrokerConfig({ ...fixture.broker.context.config, listenPort: 0 });
     const broker = createBroker(config, { logger: fixture.logger });
     const recovery = Promise.withResolvers<void>();
-    const { schedule } = broker.context;
-    const load = schedule.load.bind(schedule);
-    schedule.load = () => {
-      load();
-      const { store } = broker.context;
-      const recover = store.load.bind(store);
-      store.load = () => recovery.promise.then(recover);
-    };
+    let made: MessageStore | undefined;
+    Object.defineProperty(broker.context, "store", {
+      get: () => made,
+      set(store: MessageStore) {
+        made = store;
+        const recover = store.load.bind(store);
+        store.load = () => recovery.promise.then(recover);
+      },
+    });
     const started = broker.start();
     const client = createRemotingClient();
     try {

@@ -57,10 +57,14 @@ export class DelayOffsetManager extends ConfigManager {
     return written;
   }
 
-  /** Writes the offsets as they stand. */
-  override stop(): Promise<void> {
-    this.#promote(this.offsetTable);
-    return super.stop();
+  /** Writes the offsets as they stand when the log is closed: those of copies that are not on the disk fall back. */
+  async stopFlushed(flushed: boolean): Promise<void> {
+    if (flushed) this.#promote(this.offsetTable);
+    else {
+      this.offsetTable.clear();
+      for (const [level, offset] of this.#durable) this.offsetTable.set(level, offset);
+    }
+    await super.stop();
   }
 
   #promote(table: ReadonlyMap<number, number>): void {

@@ -27,6 +27,8 @@ export class ScheduleMessageService {
   /** In ms; level n stands at index n, index 0 is unused. */
   readonly #delaysMs: readonly number[];
   #levels: DelayLevelQueue[] = [];
+  /** End of the log when the delivery had ended. */
+  #deliveredEnd = 0;
   #persistTimer: ReturnType<typeof setInterval> | undefined;
 
   /** Throws ConfigError for a bad `messageDelayLevel`. */
@@ -74,10 +76,15 @@ export class ScheduleMessageService {
     await Promise.all(levels.map((level) => level.stop()));
   }
 
-  /** Ends the delivery and writes the offsets. */
+  /** Ends the delivery. */
   async shutdown(): Promise<void> {
     await this.pause();
-    await this.offsets.stop();
+    this.#deliveredEnd = this.#context.store.maxPhyOffset;
+  }
+
+  /** Writes the offsets, once the store is closed: only then is it known which copies are on the disk. */
+  writeOffsets(): Promise<void> {
+    return this.offsets.stopFlushed(this.#context.store.flushedWhere >= this.#deliveredEnd);
   }
 
   /** When a message stored at `storeTimestamp` under a level is due, ms since the epoch. */

@@ -237,6 +237,7 @@ describe("delayOffset.json", () => {
     for (let i = 0; i < 4; i++) send(`m${i}`, 1);
     await until(() => service.offsets.offsetTable.get(1) === 4);
     await service.shutdown();
+    await service.writeOffsets();
     const text = readFileSync(path(), "utf8");
     expect(text).toMatch(
       /^\{\n\t"dataVersion":\{\n\t\t"counter":2,\n\t\t"stateVersion":0,\n\t\t"timestamp":\d+\n\t\},\n\t"offsetTable":\{1:4\n\t\}\n\}$/,
@@ -271,6 +272,20 @@ describe("delayOffset.json", () => {
     expect(() => readFileSync(path())).toThrow();
     store.flushedWhere = store.maxPhyOffset;
     await service.offsets.persistFlushed(store);
+    expect(readFileSync(path(), "utf8")).toContain("{1:1");
+  });
+
+  test("offsets of copies that the last flush did not bring to the disk are not written", async () => {
+    service.load();
+    service.start();
+    send("a", 1);
+    await until(() => service.offsets.offsetTable.get(1) === 1);
+    await service.offsets.persistFlushed(store);
+    store.flushedWhere = 0;
+    send("b", 1);
+    await until(() => service.offsets.offsetTable.get(1) === 2);
+    await service.shutdown();
+    await service.writeOffsets();
     expect(readFileSync(path(), "utf8")).toContain("{1:1");
   });
 });
