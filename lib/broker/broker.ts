@@ -204,6 +204,7 @@ class BrokerController implements Broker, BrokerContext {
     }
     await this.nameServerList.start();
     if (this.stopping) return;
+    this.slaveSync?.start();
     this.actingMaster?.start();
     if (this.actingMaster?.isolated !== true) this.outApi.start();
   }
@@ -493,8 +494,8 @@ class BrokerController implements Broker, BrokerContext {
       onMaster: (alive) => {
         // Its pulls go on at the master, or are held here until it is back.
         if (alive) this.holdService.wakeAll();
-        else this.registerBroker();
       },
+      onSearch: () => this.registerBroker(),
     });
   }
 

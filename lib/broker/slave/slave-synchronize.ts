@@ -16,6 +16,8 @@ const TICKS_PER_COPY = 3;
 /** A master that is away is asked again after this, then after twice as long each time. */
 const RETRY_FIRST_MS = 200;
 const RETRY_MAX_MS = 3_000;
+/** Between two questions to the name servers where the master is, while it is away. */
+const SEARCH_MS = 3_000;
 
 export interface SlaveTables {
   readonly topics: ConfigManager;
@@ -35,6 +37,8 @@ export interface SlaveSynchronizeOptions {
   readonly timerWheelEnable: boolean;
   /** The master can be asked again, or can no longer be. */
   readonly onMaster: (alive: boolean) => void;
+  /** The master is still away: it may be somewhere else by now. */
+  readonly onSearch: () => void;
 }
 
 /**
@@ -50,6 +54,7 @@ export class SlaveSynchronize {
   #told: boolean | undefined;
   #ticks = 0;
   #retryMs = RETRY_FIRST_MS;
+  #search: ReturnType<typeof setInterval> | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #running: Promise<void> | undefined;
   #stopped = false;
@@ -93,6 +98,13 @@ export class SlaveSynchronize {
     else this.#again(0);
   }
 
+  /** Begins to look for a master. */
+  start(): void {
+    this.#search = setInterval(() => {
+      if (!this.#alive) this.#options.onSearch();
+    }, SEARCH_MS);
+  }
+
   /** Copies everything now; resolves true when all of it was taken over. For tests and role changes. */
   async syncAll(): Promise<boolean> {
     await this.#running;
@@ -104,6 +116,7 @@ export class SlaveSynchronize {
   async shutdown(): Promise<void> {
     this.#stopped = true;
     clearTimeout(this.#timer);
+    clearInterval(this.#search);
     await this.#client.close();
     await this.#running;
   }

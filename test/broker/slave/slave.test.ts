@@ -92,9 +92,49 @@ test("a master that goes away is said once, and once when it is back at another 
   await master.restart();
   await master.broker.registered;
   expect(master.address).not.toBe(before);
-  slave.broker.context.registerBroker();
   await until(() => context.masterAlive);
   expect(slave.broker.slaveSync?.masterAddr).toBe(master.address);
+});
+
+test("what the master stores is on the slave: pulled, queried and viewed there, with the master or without", async () => {
+  const namesrv = await startNamesrv();
+  const master = await startBroker(namesrv);
+  const slave = await startBroker(namesrv, SLAVE);
+  const client = master.client();
+  const keys = ["K0", "K1", "K2"];
+  for (const key of keys)
+    await client.invoke(master.address, sendRequest({ topic: "T", properties: { KEYS: key, UNIQ_KEY: key } }), 5_000);
+  const { context } = slave.broker;
+  await until(() => context.masterAlive && context.store.getMaxOffsetInQueue("T", 0) === 3);
+  expect(context.store.maxPhyOffset).toBe(master.broker.context.store.maxPhyOffset);
+  await slave.broker.slaveSync?.syncAll();
+  await until(() => master.broker.context.ha.status().slaves[0]?.slaveAckOffset === context.store.maxPhyOffset);
+
+  const status = async (broker: BrokerFixture) => {
+    const response = await client.invoke(broker.address, { code: RequestCode.GET_BROKER_HA_STATUS }, 5_000);
+    return JSON.parse(response.body?.toString() ?? "");
+  };
+  const end = context.store.maxPhyOffset;
+  expect(await status(master)).toMatchObject({
+    master: true,
+    masterCommitLogMaxOffset: end,
+    inSyncSlaveNums: 1,
+    haConnectionInfo: [{ inSync: true, diff: 0, slaveAckOffset: end }],
+  });
+  expect(await status(slave)).toMatchObject({ master: false, haClientRuntimeInfo: { maxOffset: end } });
+
+  const read = async () => {
+    const pulled = await client.invoke(slave.address, pullRequest({ topic: "T" }), 5_000);
+    const query = { topic: "T", key: "K1", maxNum: 10, beginTimestamp: 0, endTimestamp: Date.now() + 1000 };
+    const queried = await client.invoke(slave.address, { code: RequestCode.QUERY_MESSAGE, ext: query }, 5_000);
+    const max = { topic: "T", queueId: 0 };
+    const offset = await client.invoke(slave.address, { code: RequestCode.GET_MAX_OFFSET, ext: max }, 5_000);
+    return [pulled.code, pulled.ext.nextBeginOffset, queried.code, offset.ext.offset];
+  };
+  expect(await read()).toEqual([0, "3", 0, "3"]);
+  await master.broker.stop();
+  await until(() => !context.masterAlive);
+  expect(await read()).toEqual([0, "3", 0, "3"]);
 });
 
 test("a slave refuses sends and ends no transactions", async () => {
