@@ -82,6 +82,11 @@ export class HaClient {
     void this.connect();
   }
 
+  /** The connection stands and bytes or heartbeats of the master came over it. */
+  get copies(): boolean {
+    return this.link !== undefined && this.trouble === undefined;
+  }
+
   status(): HaClientStatus {
     return {
       masterAddr: this.address ?? "",

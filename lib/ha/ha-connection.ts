@@ -2,7 +2,7 @@ import type { Socket } from "bun";
 import { errorText } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
 import { readLong, writeLong } from "../message/long.ts";
-import { formatAddress } from "../remoting/address.ts";
+import { formatAddress, plainIp } from "../remoting/address.ts";
 import type { ReplicationLog } from "../store/types.ts";
 import { FlowMonitor } from "./flow-monitor.ts";
 import { REPORT_BYTES, TRANSFER_HEADER_BYTES, TRANSFER_OFFSET_AT, TRANSFER_SIZE_AT } from "./layout.ts";
@@ -28,6 +28,8 @@ export interface ConnectionHost {
 
 /** The master's end of one slave's connection [DefaultHAConnection]. */
 export class HaConnection {
+  /** IP address of the slave. */
+  readonly peer: string;
   readonly addr: string;
   /** Last report; -1 before the first. */
   slaveAckOffset = -1;
@@ -45,6 +47,8 @@ export class HaConnection {
   private outStart = 0;
   private outEnd = 0;
   private readingCold = false;
+  /** Neither side has a log yet: what comes first says where it begins. */
+  private undecided = false;
   private continuing = false;
   private lastRead = Date.now();
   private lastWrite = Date.now();
@@ -53,7 +57,8 @@ export class HaConnection {
     private readonly socket: Socket<HaConnection | undefined>,
     private readonly host: ConnectionHost,
   ) {
-    this.addr = formatAddress(socket.remoteAddress, socket.remotePort);
+    this.peer = plainIp(socket.remoteAddress);
+    this.addr = formatAddress(this.peer, socket.remotePort);
   }
 
   /** Offset up to which this slave counts; -1 for none. */
@@ -113,8 +118,9 @@ export class HaConnection {
     const { log, logger } = this.host;
     const { maxOffset, minOffset } = log;
     this.transferFromWhere = offset === 0 ? maxOffset - (maxOffset % log.fileSize) : offset;
+    this.undecided = offset === 0 && maxOffset === 0;
     const from = this.transferFromWhere;
-    this.refusal = from > maxOffset ? this.ahead(from, maxOffset) : this.host.refuses(this.socket.remoteAddress, from);
+    this.refusal = from > maxOffset ? this.ahead(from, maxOffset) : this.host.refuses(this.peer, from);
     if (from < minOffset)
       this.refusal = `it asks for offset ${from}, which is deleted here: the log begins at ${minOffset}; empty the slave's store to have it begin anew`;
     if (this.refusal === undefined)
@@ -125,13 +131,17 @@ export class HaConnection {
   }
 
   private ahead(from: number, maxOffset: number): string {
-    this.host.metAhead(this.socket.remoteAddress, from);
+    this.host.metAhead(this.peer, from);
     return aheadText(from, maxOffset);
   }
 
   /** Sends what is new, as far as the socket takes it. */
   pump(): void {
     if (this.transferFromWhere < 0 || this.readingCold) return;
+    if (this.undecided && this.host.log.maxOffset > 0) {
+      this.undecided = false;
+      this.transferFromWhere = this.host.log.minOffset;
+    }
     for (let writes = 0; !this.closed && this.writeOut() && this.refusal === undefined; writes++) {
       if (writes >= WRITES_PER_TURN) {
         this.continueLater();

@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import type { Socket, TCPSocketListener } from "bun";
 import { errorText } from "../base/errors.ts";
 import { createLogger, type Logger } from "../base/log.ts";
@@ -172,6 +173,12 @@ class DefaultHaService implements HaService, ConnectionHost {
   acknowledged(): void {
     this.sorted = undefined;
     this.transfer.progress();
+  }
+
+  isConnected(host: string): boolean {
+    if (this.client !== undefined) return this.client.copies;
+    const end = this.log.maxOffset;
+    return [...this.connections].some((slave) => (isIP(host) === 0 || slave.peer === host) && slave.inSync(end));
   }
 
   refuses(host: string, offset: number): string | undefined {

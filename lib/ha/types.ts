@@ -78,6 +78,8 @@ export interface HaService {
   updateHaMasterAddress(address: string | undefined): void;
   /** Brokers of the group that a name server sees, the master included; bounds enableSlaveActingMaster's count [getAliveReplicaNumInGroup]. */
   aliveReplicaNumInGroup: number;
+  /** Whether a slave at this host is connected and in sync; of a slave, whether it copies from its master. */
+  isConnected(host: string): boolean;
   /** The log grew: slaves get it in this turn of the loop. */
   appended(): void;
   /** More of the log is on the disk. */

@@ -8,6 +8,8 @@ const GET_BROKER_RUNTIME_INFO = 28;
 const GET_MIN_OFFSET = 31;
 const FOUND = 0;
 const NOT_FOUND = 19;
+/** A slave's answer at a queue's end while its master is up. */
+const RETRY_IMMEDIATELY = 20;
 const HAS_SUBSCRIPTION = 4;
 const CHUNK_BYTES = 1 << 20;
 
@@ -90,7 +92,8 @@ async function readWholeQueue(connection, topic, queueId) {
       expressionType: "TAG",
     };
     const { code, remark, body, extFields } = await connection.request(PULL_MESSAGE, fields);
-    if (code === NOT_FOUND) return { min, records };
+    const atEnd = code === RETRY_IMMEDIATELY && Number(extFields.nextBeginOffset) === at;
+    if (code === NOT_FOUND || atEnd) return { min, records };
     if (code !== FOUND) throw new Error(`pull ${topic} ${queueId} at ${at}: code ${code}, ${remark}`);
     for (const record of decodeRecords(body)) records.set(record.queueOffset, record);
     const next = Number(extFields.nextBeginOffset);

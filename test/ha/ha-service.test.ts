@@ -1,0 +1,259 @@
+import { describe, expect, test } from "bun:test";
+import { until } from "../support/until.ts";
+import { caughtUp, HaNode, type NodeConfig, put, sameBytes } from "./ha-fixture.ts";
+
+const SYNC: NodeConfig = { brokerRole: "SYNC_MASTER", inSyncReplicas: 2 };
+
+for (const flushDiskType of ["ASYNC_FLUSH", "SYNC_FLUSH"] as const)
+  describe(`a slave with ${flushDiskType}`, () => {
+    test("copies what is there and what comes, over many files, and dispatches it", async () => {
+      await using master = await HaNode.start({ flushDiskType });
+      master.put(150);
+      await using slave = await HaNode.slaveOf(master.ha.port, { flushDiskType });
+      master.put(1000);
+      await caughtUp(slave, master);
+      master.put(3);
+      await caughtUp(slave, master);
+      expect(sameBytes(slave, master)).toBe(true);
+      for (let queueId = 0; queueId < 4; queueId++)
+        expect(slave.store.getMaxOffsetInQueue("T", queueId)).toBe(master.store.getMaxOffsetInQueue("T", queueId));
+      const found = await slave.store.queryMessage("T", "k999", 10, 0, Date.now() + 1000);
+      expect(found.records).toHaveLength(1);
+    });
+
+    test("goes on where it ended after a restart of either side", async () => {
+      await using master = await HaNode.start({ flushDiskType });
+      await using slave = await HaNode.slaveOf(master.ha.port, { flushDiskType });
+      master.put(300);
+      await caughtUp(slave, master);
+      await slave.stop();
+      master.put(300);
+      await slave.start();
+      slave.follow(master.ha.port);
+      await caughtUp(slave, master);
+      await master.stop();
+      await master.start();
+      slave.follow(master.ha.port);
+      master.put(300);
+      await caughtUp(slave, master);
+      expect(sameBytes(slave, master)).toBe(true);
+    });
+  });
+
+describe("a slave", () => {
+  test("without a log begins at the master's last file", async () => {
+    await using master = await HaNode.start();
+    master.put(600);
+    await using slave = await HaNode.slaveOf(master.ha.port);
+    await caughtUp(slave, master);
+    const { fileSize } = master.store.replication;
+    expect(slave.store.minPhyOffset).toBe(master.end - (master.end % fileSize));
+    expect(slave.store.minPhyOffset).toBeGreaterThan(0);
+    expect(sameBytes(slave, master)).toBe(true);
+    expect(slave.store.getMaxOffsetInQueue("T", 0)).toBe(master.store.getMaxOffsetInQueue("T", 0));
+    // It is found again as it is.
+    await slave.stop();
+    await slave.start();
+    slave.follow(master.ha.port);
+    master.put(10);
+    await caughtUp(slave, master);
+  });
+
+  test("takes no messages of clients", async () => {
+    await using slave = await HaNode.start({ brokerRole: "SLAVE" });
+    expect(() => slave.put(1)).toThrow("SERVICE_NOT_AVAILABLE");
+  });
+
+  test("follows its master to another address", async () => {
+    await using master = await HaNode.start();
+    await using slave = await HaNode.slaveOf(master.ha.port);
+    master.put(20);
+    await caughtUp(slave, master);
+    await master.stop();
+    await until(() => slave.logger.lines.some((line) => line.includes("replication from the master stands")));
+    await master.start();
+    slave.follow(master.ha.port);
+    master.put(20);
+    await caughtUp(slave, master);
+    expect(slave.logger.lines.filter((line) => line.includes("stands:"))).toHaveLength(1);
+    expect(slave.logger.lines.filter((line) => line.includes("copying the log"))).toHaveLength(2);
+  });
+
+  test("may have slaves of its own", async () => {
+    await using master = await HaNode.start();
+    await using first = await HaNode.slaveOf(master.ha.port);
+    await using second = await HaNode.slaveOf(first.ha.port);
+    master.put(500);
+    await caughtUp(second, master);
+    expect(sameBytes(second, master)).toBe(true);
+  });
+
+  test("that ends in order keeps no part of a record, and gets it again", async () => {
+    await using master = await HaNode.start({
+      haTransferBatchSize: 100,
+      haFlowControlEnable: true,
+      maxHaTransferByteInSecond: 1000,
+    });
+    await using slave = await HaNode.slaveOf(master.ha.port);
+    master.put(20);
+    await until(() => slave.store.dispatchBehindBytes > 0);
+    await slave.stop();
+    expect(slave.logger.lines.some((line) => line.includes("not closed in order"))).toBe(false);
+    master.config.haFlowControlEnable = false;
+    await slave.start();
+    slave.follow(master.ha.port);
+    await caughtUp(slave, master);
+    expect(sameBytes(slave, master)).toBe(true);
+  });
+
+  test("with another file size is told so", async () => {
+    await using master = await HaNode.start({ mappedFileSizeCommitLog: 32 * 1024 });
+    master.put(150);
+    await using slave = await HaNode.slaveOf(master.ha.port);
+    await until(() => slave.logger.lines.some((line) => line.includes("mappedFileSizeCommitLog=65536")));
+  });
+});
+
+describe("logs that are not one", () => {
+  test("a slave ahead of its master is told, keeps what it has, and confirms nothing", async () => {
+    await using master = await HaNode.start({ ...SYNC, slaveTimeout: 50 });
+    await using slave = await HaNode.start({ brokerRole: "ASYNC_MASTER" });
+    slave.put(20);
+    await slave.stop();
+    slave.config.brokerRole = "SLAVE";
+    await slave.start();
+    const before = slave.bytes(0);
+    slave.follow(master.ha.port);
+    await until(() => master.logger.lines.some((line) => line.includes("holds what its master lost")));
+    expect(await put(master)).toBe("FLUSH_SLAVE_TIMEOUT");
+    expect(master.ha.status().slaves[0]).toMatchObject({ inSync: false });
+    // Once the master's log is longer, the slave's bytes are still not the master's.
+    for (let i = 0; i < 40; i++) await put(master);
+    expect(master.end).toBeGreaterThan(slave.end);
+    slave.ha.updateHaMasterAddress(`localhost:${master.ha.port}`);
+    await until(() => master.logger.lines.filter((line) => line.includes("gets nothing")).length === 2);
+    expect(slave.bytes(0).equals(before)).toBe(true);
+  });
+
+  test("a slave that ends before the master's log begins is told", async () => {
+    await using master = await HaNode.start();
+    await using slave = await HaNode.slaveOf(master.ha.port);
+    master.put(10);
+    await caughtUp(slave, master);
+    await slave.stop();
+    master.put(600);
+    master.store.log.files.removeFirst();
+    await slave.start();
+    slave.follow(master.ha.port);
+    await until(() => master.logger.lines.some((line) => line.includes("is deleted here")));
+    expect(master.ha.status().slaves[0]?.refusal).toContain("the log begins at 65536");
+  });
+});
+
+describe("SYNC_MASTER", () => {
+  test("answers when its slave has the message", async () => {
+    await using master = await HaNode.start(SYNC);
+    await using slave = await HaNode.slaveOf(master.ha.port);
+    for (let i = 0; i < 50; i++) {
+      expect(await put(master)).toBe("PUT_OK");
+      expect(slave.end).toBe(master.end);
+    }
+  });
+
+  test("answers FLUSH_SLAVE_TIMEOUT without a slave, says it once, and once when one is there", async () => {
+    await using master = await HaNode.start({ ...SYNC, slaveTimeout: 30 });
+    expect(await put(master)).toBe("FLUSH_SLAVE_TIMEOUT");
+    expect(await put(master)).toBe("FLUSH_SLAVE_TIMEOUT");
+    await using slave = await HaNode.slaveOf(master.ha.port);
+    await caughtUp(slave, master);
+    expect(await put(master)).toBe("PUT_OK");
+    expect(master.logger.lines.filter((line) => line.includes("no slave is connected"))).toHaveLength(1);
+    expect(master.logger.lines.filter((line) => line.includes("confirmed again"))).toHaveLength(1);
+  });
+
+  test("does not wait for messages that ask for no waiting", async () => {
+    await using master = await HaNode.start(SYNC);
+    master.put(1);
+    const status = await new Promise((resolve) => master.store.awaitDurable(master.end, false, resolve));
+    expect(status).toBe("PUT_OK");
+  });
+
+  test("waits for as many slaves as inSyncReplicas says", async () => {
+    await using master = await HaNode.start({ ...SYNC, inSyncReplicas: 3, slaveTimeout: 50 });
+    await using first = await HaNode.slaveOf(master.ha.port);
+    await caughtUp(first, master);
+    expect(await put(master)).toBe("FLUSH_SLAVE_TIMEOUT");
+    await using second = await HaNode.slaveOf(master.ha.port);
+    await caughtUp(second, master);
+    master.config.slaveTimeout = 3000;
+    expect(await put(master)).toBe("PUT_OK");
+  });
+
+  test("refuses below minInSyncReplicas; with enableAutoInSyncReplicas waits for those in sync", async () => {
+    await using master = await HaNode.start({ ...SYNC, minInSyncReplicas: 2 });
+    expect(() => master.put(1)).toThrow("IN_SYNC_REPLICAS_NOT_ENOUGH: 1 replicas are in sync");
+    master.config.minInSyncReplicas = 1;
+    master.config.enableAutoInSyncReplicas = true;
+    expect(await put(master)).toBe("PUT_OK");
+  });
+
+  test("with allAckInSyncStateSet waits for every slave in sync", async () => {
+    await using master = await HaNode.start({ ...SYNC, allAckInSyncStateSet: true });
+    await using first = await HaNode.slaveOf(master.ha.port);
+    await using second = await HaNode.slaveOf(master.ha.port);
+    await until(() => master.ha.inSyncReplicasNums(master.end) === 3);
+    for (let i = 0; i < 20; i++) {
+      expect(await put(master)).toBe("PUT_OK");
+      expect([first.end, second.end]).toEqual([master.end, master.end]);
+    }
+  });
+});
+
+describe("house-keeping", () => {
+  test("idle connections live on heartbeats", async () => {
+    const short = { haSendHeartbeatInterval: 40, haHousekeepingInterval: 200 };
+    await using master = await HaNode.start(short);
+    await using slave = await HaNode.slaveOf(master.ha.port, short);
+    await until(() => slave.ha.isConnected(""));
+    const { lastReadTimestamp } = slave.ha.status().client!;
+    await until(() => slave.ha.status().client!.lastReadTimestamp > lastReadTimestamp + 400);
+    expect(slave.logger.lines.some((line) => line.includes("stands"))).toBe(false);
+    expect(master.ha.status().slaves).toHaveLength(1);
+  });
+
+  test("both sides close a connection that is silent", async () => {
+    await using master = await HaNode.start({ haHousekeepingInterval: 60 });
+    const mute = await Bun.connect({ hostname: "127.0.0.1", port: master.ha.port, socket: { data() {} } });
+    await until(() => master.logger.lines.some((line) => line.includes("it was silent for")));
+    mute.terminate();
+    using listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+    await using slave = await HaNode.slaveOf(listener.port, { haHousekeepingInterval: 60 });
+    await until(() => slave.logger.lines.some((line) => line.includes("the master was silent for")));
+  });
+
+  test("haFlowControlEnable bounds what goes to a slave in a second", async () => {
+    await using master = await HaNode.start({ haFlowControlEnable: true, maxHaTransferByteInSecond: 10_000 });
+    master.put(100);
+    await using slave = await HaNode.slaveOf(master.ha.port);
+    await until(() => slave.end > 0);
+    expect(slave.end).toBeLessThanOrEqual(10_000);
+    master.config.haFlowControlEnable = false;
+    await caughtUp(slave, master);
+  });
+
+  test("bytes that are no reports, or no blocks, end the connection and are told", async () => {
+    await using master = await HaNode.start();
+    master.put(10);
+    const stranger = await Bun.connect({ hostname: "127.0.0.1", port: master.ha.port, socket: { data() {} } });
+    stranger.write("GET / HTTP/1.1\r\n\r\n");
+    await until(() => master.logger.lines.some((line) => line.includes("it reports to hold the log up to")));
+    const web = {
+      open: (socket: { write: (text: string) => void }) => socket.write("HTTP/1.1 400 Bad\r\n"),
+      data() {},
+    };
+    using listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: web });
+    await using slave = await HaNode.slaveOf(listener.port);
+    await until(() => slave.logger.lines.some((line) => line.includes("is this the HA port of a master?")));
+    stranger.terminate();
+  });
+});
