@@ -105,7 +105,11 @@ export async function startCluster(kind, base, { settings = {}, slave = false } 
   const broker = await start("broker", slave ? { brokerRole: "SYNC_MASTER" } : {});
   await registered(broker, namesrv.address);
   const replica = slave ? await start("slave", { brokerId: "1", brokerRole: "SLAVE" }) : undefined;
-  if (replica) await registered(replica, namesrv.address);
+  if (replica) {
+    await registered(replica, namesrv.address);
+    // The slave has found its master once a send is confirmed by both.
+    await firstSend(broker.port, "first");
+  }
   return {
     kind,
     dir,
