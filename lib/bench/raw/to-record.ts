@@ -8,7 +8,7 @@ import { noCounts, type RawCounts, type RawOutcome, type RawPlan } from "./plan.
 const CLIENT_BOUND_CPU = 0.85;
 /** Achieved less than this part of the rate that was asked for. */
 const SATURATED_PART = 0.98;
-const SHORT_SECONDS = 5;
+const SHORT_SECONDS = 4;
 
 /** The outcome of a plan as a run of a result. `resources` are the samples taken at the end of the same seconds. */
 export function rawRecord(
