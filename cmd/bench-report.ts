@@ -3,6 +3,7 @@ import * as v from "valibot";
 import { exportResult } from "../lib/bench/report/export.ts";
 import { setTable, summaryText } from "../lib/bench/report/summary.ts";
 import { readResult } from "../lib/bench/result.ts";
+import { versusText } from "../lib/bench/versus/versus-text.ts";
 import { parseFlags } from "./client-flags.ts";
 import { print, printTable, say } from "./out.ts";
 
@@ -29,7 +30,8 @@ export const benchReportCommand = defineCommand({
       const { header, rows } = setTable(result.runs);
       printTable(header, rows);
     }
-    for (const run of result.runs) print(`${result.runs.length > 1 ? "\n" : ""}${summaryText(result, run)}`);
+    if (result.versus !== undefined) print(`\n${versusText(result.versus)}`);
+    else for (const run of result.runs) print(`${result.runs.length > 1 ? "\n" : ""}${summaryText(result, run)}`);
     const written = await exportResult(result, flags);
     if (written.length > 0) say(`saved ${written.join(" ")}`);
   },

@@ -22,6 +22,8 @@ import { MQ_VERSION } from "./version.ts";
 /** Turns that are refused because nobody would wait for them. */
 const ROUNDS_MAX = 1000;
 const RUN_BYTES = 12;
+/** A name is part of the topics' names, which have room for this much. */
+const NAME_LENGTH_MAX = 40;
 const EXIT_INTERRUPTED = 130;
 
 const flagsSchema = v.object({
@@ -149,11 +151,13 @@ function chosenWorks(text: string): Work[] {
 function clusterOf(text: string): { name: string; address: string } {
   const [, name = "", address = ""] = /^([A-Za-z0-9._-]+)=(.+)$/.exec(text) ?? [];
   try {
-    if (name !== "" && parseNamesrvAddr(address).length > 0) return { name, address };
+    if (name !== "" && name.length <= NAME_LENGTH_MAX && parseNamesrvAddr(address).length > 0) return { name, address };
   } catch {
     // Said below with what was found.
   }
-  throw new UsageError(`mq bench versus got "${text}", want NAME=host:port of a name server`);
+  throw new UsageError(
+    `mq bench versus got "${text}", want NAME=host:port of a name server, the name ${NAME_LENGTH_MAX} long at most`,
+  );
 }
 
 /** The first Ctrl-C ends the current turn and prints what there is; a second one ends at once. */

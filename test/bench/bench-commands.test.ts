@@ -2,7 +2,8 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { writeResult } from "../../lib/bench/result.ts";
+import { readResult, writeResult } from "../../lib/bench/result.ts";
+import { startOwnCluster } from "../support/cluster.ts";
 import { runMq } from "../support/run-mq.ts";
 import { syntheticResult, syntheticRun } from "./synthetic.ts";
 
@@ -60,4 +61,47 @@ test("mq bench report prints a result again and writes other forms", async () =>
   expect(stdout).toContain("LOST 0");
   expect(stderr).toBe(`saved ${html}\n`);
   expect(existsSync(html)).toBe(true);
+});
+
+describe("mq bench versus", () => {
+  test("takes turns, prints ratios, keeps a result that report and compare read, leaves no topics", async () => {
+    const cluster = await startOwnCluster();
+    const file = join(folder, "versus.json");
+    try {
+      const targets = [`a=${cluster.namesrvAddr}`, `b=${cluster.namesrvAddr}`];
+      const times = ["--rounds", "2", "--duration", "1s", "--warmup", "0s"];
+      const { exitCode, stdout, stderr } = await runMq([
+        ...["bench", "versus", ...targets, "--works", "send-1", ...times, "--json", file],
+      ]);
+      expect([exitCode, stdout]).toEqual([0, expect.stringMatching(/^send-1 +tps +\d+\/s +\d+\/s +[\d.]+ x /m)]);
+      expect(stdout).toContain("medians of 2 rounds in turns");
+      expect(stderr).toContain("send-1 round 2/2 ");
+      const topics = await runMq(["topic", "list", "-n", cluster.namesrvAddr]);
+      expect(topics.stdout).not.toContain("mq-bench");
+      const result = await readResult(file);
+      expect(result.runs.map(({ target, round }) => `${target}${round}`)).toEqual(["a0", "b0", "b1", "a1"]);
+      expect(result.brokers.map(({ target, config }) => [target, config.brokerRole])).toEqual([
+        ["a", "ASYNC_MASTER"],
+        ["b", "ASYNC_MASTER"],
+      ]);
+      expect((await runMq(["bench", "report", file])).stdout).toContain("medians of 2 rounds in turns");
+    } finally {
+      await cluster.stop();
+    }
+  }, 60_000);
+
+  test("what is wrong is said in a line, before anything begins", async () => {
+    const wrong: [string[], string][] = [
+      [["a"], 'mq: mq bench versus got "a", want NAME=host:port of a name server, the name 40 long at most\n'],
+      [["a=x:1", "a=y:2"], "mq: mq bench versus got a name twice, want another name for every cluster\n"],
+      [["a=x:1", "--works", "send-q"], "did you mean send-1?"],
+      [["a=x:1", "--rounds", "0"], "mq: --rounds is 0, want a whole number from 1 to 1000\n"],
+    ];
+    for (const [args, text] of wrong) {
+      const { exitCode, stderr } = await runMq(["bench", "versus", ...args]);
+      expect([exitCode, stderr]).toEqual([64, expect.stringContaining(text)]);
+    }
+    const nobody = await runMq(["bench", "versus", "a=127.0.0.1:1"]);
+    expect([nobody.exitCode, nobody.stderr]).toEqual([1, expect.stringContaining("connect to 127.0.0.1:1")]);
+  });
 });

@@ -34,7 +34,7 @@ export class VersusCluster {
     this.#namesrvAddr = namesrvAddr;
     this.brokers = brokers;
     this.#run = run;
-    this.#prefix = `mq-bench-${run.slice(-8)}`;
+    this.#prefix = `mq-bench-${run.slice(-8)}-${name.replace(/[^A-Za-z0-9_-]/g, "_")}`;
   }
 
   /** Finds the brokers behind the name servers. `run` makes topics and message ids unique: 24 hex digits. */
