@@ -1,4 +1,5 @@
 import type { HistogramSnapshot } from "../histogram.ts";
+import type { ClientUse } from "../resources/client-meter.ts";
 import type { HeaderEncoding } from "./frames.ts";
 
 /** A topic and one of its queues. */
@@ -55,10 +56,7 @@ export interface RawSecond {
   second: number;
   counts: RawCounts;
   latencies: HistogramSnapshot;
-  /** Part of the interval that the worker's thread was busy. */
-  cpu: number;
-  /** Longest time its loop did not come round, ms. */
-  loopDelayMs: number;
+  client: ClientUse;
 }
 
 /** How a worker's load ended. */

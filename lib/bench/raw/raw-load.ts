@@ -1,7 +1,6 @@
-import { monitorEventLoopDelay, performance } from "node:perf_hooks";
+import { performance } from "node:perf_hooks";
 import { Histogram } from "../histogram.ts";
-import { readText } from "../resources/machine.ts";
-import { processCpuSeconds } from "../resources/proc.ts";
+import { ClientMeter } from "../resources/client-meter.ts";
 import { batchTemplate, type FrameTemplate, sendTemplate } from "./frames.ts";
 import { noCounts, type QueueTarget, type RawOutcome, type RawPlan, type RawSecond } from "./plan.ts";
 import { RawConnection, type RawRecorder } from "./raw-connection.ts";
@@ -11,7 +10,6 @@ const SECOND_MS = 1000;
 const TICK_MS = 1;
 /** How long answers are waited for when the sending has ended. */
 const DRAIN_MS = 5000;
-const NS_PER_MS = 1e6;
 
 /**
  * Runs the plan on this thread. `onSecond` sees every measured interval when it ends; `stopped` is asked once a second and
@@ -29,35 +27,27 @@ export async function runRawLoad(
     plan.rate === undefined ? undefined : startPace(plan.rate, plan.kind === "batch" ? plan.batch : 1, connections);
   if (pace === undefined) for (const connection of connections) connection.begin();
   const seconds: RawSecond[] = [];
+  const meter = new ClientMeter();
   try {
     await sleep(plan.warmupSeconds * SECOND_MS);
     recorder.latencies.reset();
     recorder.counts = noCounts();
-    const delay = monitorEventLoopDelay({ resolution: 1 });
-    delay.enable();
+    meter.take();
     const began = performance.now();
-    let cpuBefore = threadCpuSeconds();
-    let before = began;
     for (let n = 1; n <= plan.seconds && !stopped(); n++) {
       await sleep(began + n * SECOND_MS - performance.now());
-      const now = performance.now();
-      const cpu = threadCpuSeconds();
       const second = {
-        second: (now - began) / SECOND_MS,
+        second: (performance.now() - began) / SECOND_MS,
         counts: recorder.counts,
         latencies: recorder.latencies.take(),
-        cpu: ((cpu - cpuBefore) * SECOND_MS) / (now - before),
-        loopDelayMs: Math.max(0, delay.max / NS_PER_MS),
+        client: meter.take(),
       };
       recorder.counts = noCounts();
-      delay.reset();
-      cpuBefore = cpu;
-      before = now;
       seconds.push(second);
       onSecond(second);
     }
-    delay.disable();
   } finally {
+    meter.stop();
     pace?.stop();
     for (const connection of connections) connection.stop();
     const end = performance.now() + DRAIN_MS;
@@ -109,12 +99,6 @@ function startPace(rate: number, perRequest: number, connections: readonly RawCo
     }
   }, TICK_MS);
   return { stop: () => clearInterval(timer) };
-}
-
-/** CPU time of the calling thread; 0 where the system does not tell. */
-function threadCpuSeconds(): number {
-  const stat = readText("/proc/thread-self/stat");
-  return stat === "" ? 0 : processCpuSeconds(stat);
 }
 
 function sleep(ms: number): Promise<void> {

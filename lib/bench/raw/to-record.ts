@@ -29,8 +29,8 @@ export function rawRecord(
       second: second.second,
       ...second.counts,
       latencies: { [kind]: encodeBase64(own) },
-      clientCpu: second.cpu,
-      clientLoopDelayP99Ms: second.loopDelayMs,
+      clientCpu: second.client.cpu,
+      clientLoopDelayP99Ms: second.client.loopDelayP99Ms,
       ...(resource === undefined ? {} : { machineCpu: resource.machineCpu, processes: resource.processes }),
     };
   });
