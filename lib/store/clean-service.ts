@@ -1,5 +1,5 @@
 import { stat, unlink } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { errorText } from "../base/errors.ts";
 import { createLogger, type Logger } from "../base/log.ts";
 import type { IndexService } from "../index/index-service.ts";
@@ -195,8 +195,8 @@ export class CleanService {
     this.#nothingToForce = helpless;
   }
 
-  #remove(path: string, inUse: () => boolean): Promise<void> {
-    return removeFile(path, inUse, this.#settings.destroyMapedFileIntervalForcibly, () => this.#stopped);
+  #remove(path: string, inUse: () => boolean, parent?: string): Promise<void> {
+    return removeFile(path, inUse, this.#settings.destroyMapedFileIntervalForcibly, () => this.#stopped, parent);
   }
 
   /** Queue and index files whose records are all gone. */
@@ -212,7 +212,9 @@ export class CleanService {
       await unlink(path);
       await sleep(this.#settings.deleteConsumeQueueFilesInterval);
     }
-    for (const file of indexFiles) await this.#remove(file.path, () => file.isMapped);
+    // Not below the index: RocketMQ takes everything there for an index file.
+    const parent = index === undefined ? undefined : dirname(index.directory);
+    for (const file of indexFiles) await this.#remove(file.path, () => file.isMapped, parent);
     this.#cleanedMinOffset = minOffset;
     if (queueFiles.length + indexFiles.length > 0)
       this.#logger.info(
@@ -223,7 +225,10 @@ export class CleanService {
 
   async #removeLeftovers(): Promise<void> {
     const { files, index } = this.#parts;
-    const directories = [...files.directories, ...(index === undefined ? [] : [index.directory])];
+    const directories = [
+      ...files.directories,
+      ...(index === undefined ? [] : [index.directory, dirname(index.directory)]),
+    ];
     for (const directory of directories) {
       try {
         await removeLeftovers(directory);

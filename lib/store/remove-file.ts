@@ -24,8 +24,9 @@ export async function removeFile(
   inUse: () => boolean,
   patienceMs: number,
   stopped: () => boolean,
+  parent = dirname(path),
 ): Promise<void> {
-  const folder = join(dirname(path), ASIDE);
+  const folder = join(parent, ASIDE);
   await mkdir(folder, { recursive: true });
   const aside = join(folder, basename(path));
   await rename(path, aside);

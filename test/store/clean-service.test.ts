@@ -77,6 +77,23 @@ describe("deletion", () => {
     await store.shutdown();
   });
 
+  test("leaves nothing but files below the index: RocketMQ takes whatever is there for an index file", async () => {
+    using dir = new TempDir();
+    const { store, cleaner, clock } = await bench(dir.path, { fileReservedTime: 4, deleteWhen: "13" });
+    let held = true;
+    Object.defineProperty(store.index!.files[0]!, "isMapped", { get: () => held });
+    clock.now = NOON + HOUR;
+    cleaner.start();
+    const cleaned = cleaner.run();
+    await until(() => existsSync(join(dir.path, ".deleting")));
+    expect(readdirSync(join(dir.path, "index")).filter((name) => !/^\d{17}$/.test(name))).toEqual([]);
+    held = false;
+    await cleaned;
+    expect(existsSync(join(dir.path, ".deleting"))).toBe(false);
+    await cleaner.stop();
+    await store.shutdown();
+  });
+
   test("goes by keys that were changed while it runs", async () => {
     using dir = new TempDir();
     const { config, store, cleaner, logFiles } = await bench(dir.path, { fileReservedTime: 72 });

@@ -295,6 +295,31 @@ describe("dispatch", () => {
     );
   });
 
+  test("records of a deleted topic that wait for dispatch get no place in the queue that is made anew", async () => {
+    await withStore(
+      async (store) => {
+        const send = (body: string) => store.append(message("T", 0, body)).physicalEnd;
+        const flushed = (end: number) => new Promise((resolve) => store.awaitDurable(end, true, resolve));
+        let end = 0;
+        for (let i = 0; i < 5; i++) end = send(`flushed ${i}`);
+        await flushed(end);
+        for (let i = 0; i < 3; i++) send(`waits ${i}`);
+        store.deleteTopic("T");
+        for (let i = 0; i < 3; i++) end = send(`new ${i}`);
+        await flushed(end);
+        await until(() => store.getMaxOffsetInQueue("T", 0) === 3);
+        const found: string[] = [];
+        for (let i = 0; i < 3; i++) {
+          const record = await store.readRecord(store.getQueueEntry("T", 0, i)!.physicalOffset);
+          found.push(decodeRecord(record!.bytes)!.body.toString());
+        }
+        expect(found).toEqual(["new 0", "new 1", "new 2"]);
+        expect(store.append(message("T", 0, "next")).queueOffset).toBe(3);
+      },
+      { flushDiskType: "SYNC_FLUSH" },
+    );
+  });
+
   test("with SYNC_FLUSH what nobody waits for is flushed and readable without the clock", async () => {
     await withStore(
       async (store) => {

@@ -34,7 +34,7 @@ describe.skipIf(!mounted)("derived files on a full disk (needs mount)", () => {
     const root = join(disk, "queues");
     const logger = new LogLines();
     const settings = { storePathRootDir: root, mappedFileSizeConsumeQueue: 60_000 };
-    const queues = new ConsumeQueueStore(settings, { minOffset: 0, dispatchedOffset: 0 }, logger);
+    const queues = new ConsumeQueueStore(settings, { minOffset: 0, dispatchedOffset: 0, maxOffset: 0 }, logger);
     const put = (from: number, to: number): void => {
       for (let i = from; i < to; i++) queues.put(`T${i % 40}`, 0, Math.floor(i / 40), i * 100, 100, 1, i);
     };

@@ -81,6 +81,8 @@ export class HalfQueueCheck {
   #scanOffset = -1;
   #opOffset = -1;
   #records = 0;
+  /** Offsets of the last round, and how far the log must be flushed before they are committed. */
+  #due: { half: number; op: number; logEnd: number } | undefined;
   /** The last round ended early because nobody takes messages: said once. */
   #heldUp = false;
   readonly #silentGroups = new Set<string>();
@@ -415,8 +417,19 @@ export class HalfQueueCheck {
     for (const offset of this.#waiting.keys()) half = Math.min(half, offset);
     const needed = this.#opRecords.findIndex((record) => record.halfMax >= half);
     this.#opRecords = needed < 0 ? [] : this.#opRecords.slice(needed);
-    this.#commit(TRANS_HALF_TOPIC, half);
-    this.#commit(TRANS_OP_HALF_TOPIC, this.#opRecords[0]?.offset ?? this.#opOffset);
+    this.#commitFlushed(half, this.#opRecords[0]?.offset ?? this.#opOffset);
+  }
+
+  /** Copies and op records up to here must be on the disk first: offsets that outlive them in a power cut would lose half messages. */
+  #commitFlushed(half: number, op: number): void {
+    const { store } = this.#context;
+    for (const next of [this.#due, { half, op, logEnd: store.maxPhyOffset }]) {
+      if (next === undefined) continue;
+      this.#due = next;
+      if (store.flushedWhere < next.logEnd) continue;
+      this.#commit(TRANS_HALF_TOPIC, next.half);
+      this.#commit(TRANS_OP_HALF_TOPIC, next.op);
+    }
   }
 
   #commit(topic: string, offset: number): void {

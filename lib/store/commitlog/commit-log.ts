@@ -1,3 +1,4 @@
+import { dirname } from "node:path";
 import { assert } from "../../base/assert.ts";
 import { now } from "../../base/clock.ts";
 import { errorText, MqError } from "../../base/errors.ts";
@@ -558,7 +559,10 @@ export class CommitLog {
   private async syncNames(): Promise<void> {
     if (!this.namesDirty) return;
     this.namesDirty = false;
-    for (const directory of this.files.directories) await syncDirectory(directory);
+    for (const directory of this.files.directories) {
+      await syncDirectory(directory);
+      await syncDirectory(dirname(directory));
+    }
   }
 
   /** Commits the transient store, ends the helper and unmaps. */

@@ -20,6 +20,7 @@ export interface CommitLogView {
   readonly minOffset: number;
   /** Records below are dispatched. */
   readonly dispatchedOffset: number;
+  readonly maxOffset: number;
 }
 
 /** Mapped queue files; beyond it those not used of late are unmapped. The kernel allows 65,530 mappings in all. */
@@ -78,6 +79,8 @@ export class ConsumeQueueStore {
   #deferred: Deferred[] = [];
   #flushing: Promise<void> | undefined;
   #flushFailed = false;
+  /** Topics that were deleted while records of theirs waited for dispatch, and the log's end then. */
+  readonly #deletedAt = new Map<string, number>();
   #deletions = 0;
 
   /** @param mappedMax queue files mapped at once. */
@@ -244,6 +247,7 @@ export class ConsumeQueueStore {
     tagsCode: number,
     storeTimestamp: number,
   ): void {
+    if (this.#deletedAt.size > 0 && this.#isOfDeleted(topic, physicalOffset)) return;
     const queue = this.find(topic, queueId) ?? this.queue(topic, queueId);
     if (this.#deferred.length === 0) {
       try {
@@ -259,6 +263,21 @@ export class ConsumeQueueStore {
       throw new Error(`${DEFERRED_MAX} consume-queue entries wait already: ${this.refusal}`);
     this.#deferred.push({ queue, queueOffset, physicalOffset, size, tagsCode });
     if (queue.nextQueueOffset <= queueOffset) queue.nextQueueOffset = queueOffset + 1;
+  }
+
+  /** Such a record has an offset of the queue that is gone: it has no place in one that was made since. */
+  #isOfDeleted(topic: string, physicalOffset: number): boolean {
+    const deletedAt = this.#deletedAt.get(topic);
+    if (deletedAt === undefined) return false;
+    if (physicalOffset < deletedAt) return true;
+    this.#deletedAt.delete(topic);
+    return false;
+  }
+
+  #rememberDeleted(topic: string): void {
+    const { dispatchedOffset, maxOffset } = this.#commitLog;
+    for (const [other, deletedAt] of this.#deletedAt) if (deletedAt <= dispatchedOffset) this.#deletedAt.delete(other);
+    if (maxOffset > dispatchedOffset) this.#deletedAt.set(topic, maxOffset);
   }
 
   /** Entries that wait for room on the disk. While there are any the store is not to be marked as cleanly closed. */
@@ -358,6 +377,7 @@ export class ConsumeQueueStore {
     if (queues === undefined) return false;
     for (const queue of queues.values()) this.#forget(queue);
     this.table.delete(topic);
+    this.#rememberDeleted(topic);
     this.#removeLater(join(this.directory, topic));
     this.#logger.info(`deleted the ${queues.size} queues of topic ${topic}`);
     return true;

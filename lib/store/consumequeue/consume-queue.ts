@@ -376,7 +376,7 @@ export class ConsumeQueue {
   async #flushFile(number: number): Promise<void> {
     const open = number === this.#tailNumber ? this.#tail : this.#older.get(number);
     if (open === undefined) {
-      if (number < this.#range.first) return;
+      if (number < this.#range.first || number > this.#range.last) return;
       await syncPath(this.#path(number));
       return;
     }

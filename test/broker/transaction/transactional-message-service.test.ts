@@ -129,6 +129,18 @@ describe("half message", () => {
   });
 });
 
+test("offsets wait until what they stand for is on the disk", async () => {
+  for (const body of ["a", "b"]) await end(half(body), COMMIT);
+  store.flushedWhere = 0;
+  await service.check();
+  await service.check();
+  // A power cut now would take commits and op records with it: both half messages must be found again.
+  expect([offset(TRANS_HALF_TOPIC), offset(TRANS_OP_HALF_TOPIC)]).toEqual([-1, -1]);
+  store.flushedWhere = store.maxPhyOffset;
+  await service.check();
+  expect(offset(TRANS_HALF_TOPIC)).toBe(2);
+});
+
 describe("END_TRANSACTION", () => {
   test("commit delivers a copy that names its half message", async () => {
     const message = half("a");

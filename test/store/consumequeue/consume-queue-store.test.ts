@@ -13,7 +13,7 @@ const FILE_BYTES = PER_FILE * 20;
 let root: string;
 let lines: string[];
 let logger: Logger;
-const log = { minOffset: 0, dispatchedOffset: 0 };
+const log = { minOffset: 0, dispatchedOffset: 0, maxOffset: 0 };
 
 beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), "mq-cq-"));
