@@ -19,6 +19,7 @@ import { SubscriptionGroupManager } from "./client/subscription-group-manager.ts
 import { HeldPulls, LONG_POLLING_CHECK_PERIOD_MS } from "./longpolling/pull-request-hold-service.ts";
 import { addressServerUrl, NameServerList } from "./name-server-list.ts";
 import { ConsumerOffsetManager } from "./offset/consumer-offset-manager.ts";
+import { groupsBehind } from "./offset/groups-behind.ts";
 import { BrokerOutApi, type MasterPlace, TOPICS_PER_REGISTRATION } from "./out-api.ts";
 import { PullMessageProcessor, type PullRequest } from "./processor/pull-message.ts";
 import { brokerProcessors, fastProcessors } from "./processors.ts";
@@ -449,6 +450,7 @@ class BrokerController implements Broker, BrokerContext {
         }),
         onAppended: () => this.ha.appended(),
         onFlushed: () => this.ha.flushed(),
+        groupsBehind: (logEnd) => groupsBehind(this.offsets.offsetTable, this.store, logEnd),
         onFatal: (error) => this.fatal(error),
       },
       this.logger,

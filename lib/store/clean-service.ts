@@ -11,6 +11,8 @@ import { removeFile, removeLeftovers, sleep } from "./remove-file.ts";
 
 /** The first round waits for the start's own work to be over. */
 const FIRST_ROUND_MS = 60_000;
+/** Groups that the warning of a forced deletion names. */
+const GROUPS_NAMED_MAX = 20;
 /** Rounds that one manual request deletes in. */
 const MANUAL_ROUNDS = 20;
 
@@ -19,6 +21,8 @@ export interface CleanParts {
   files: MappedFileQueue;
   queues: ConsumeQueueStore;
   index: IndexService | undefined;
+  /** Messages below a log offset that are not consumed, by group. */
+  groupsBehind?: ((logEnd: number) => Promise<ReadonlyMap<string, number>>) | undefined;
 }
 
 export interface CleanOptions {
@@ -165,7 +169,7 @@ export class CleanService {
         if (reason === "force" && !expired && this.#reason() !== "force") break;
         await sleep(this.#settings.deleteCommitLogFilesInterval);
       }
-      if (!expired) this.#warnForced(file.path, mtimeMs);
+      if (!expired) this.#warnForced(file.path, mtimeMs, await this.#losing(file.fileFromOffset + file.fileSize));
       // Off the list before its name goes: nobody finds it any more, those who hold it keep their pages.
       files.files.shift();
       file.close();
@@ -177,11 +181,21 @@ export class CleanService {
     if (deleted > 0) await this.#disk.check();
   }
 
-  #warnForced(path: string, mtimeMs: number): void {
+  /** Who loses messages below `logEnd`, in words. */
+  async #losing(logEnd: number): Promise<string> {
+    const asked = this.#parts.groupsBehind?.(logEnd).catch(() => undefined);
+    const behind = [...((await asked) ?? [])].sort(([, a], [, b]) => b - a);
+    if (behind.length === 0) return "messages not consumed by then are lost";
+    const named = behind.slice(0, GROUPS_NAMED_MAX).map(([group, messages]) => `${group} (${messages})`);
+    const more = behind.length - named.length;
+    return `lost to groups that have not consumed them: ${named.join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
+  }
+
+  #warnForced(path: string, mtimeMs: number, losing: string): void {
     const { commitLog, queues } = this.#disk.state;
     const hours = ((this.#now() - mtimeMs) / 3_600_000).toFixed(1);
     this.#logger.warn(
-      `the disk is ${Math.max(commitLog, queues)} % used, limit ${this.#limits.forceAbove} % (diskSpaceCleanForciblyRatio): deleting ${path}, last written ${hours} h ago, before its ${this.#settings.fileReservedTime} h (fileReservedTime) are over; messages not consumed by then are lost (cleanFileForciblyEnable=false keeps them and refuses writes instead)`,
+      `the disk is ${Math.max(commitLog, queues)} % used, limit ${this.#limits.forceAbove} % (diskSpaceCleanForciblyRatio): deleting ${path}, last written ${hours} h ago, before its ${this.#settings.fileReservedTime} h (fileReservedTime) are over; ${losing} (cleanFileForciblyEnable=false keeps them and refuses writes instead)`,
     );
   }
 

@@ -94,7 +94,8 @@ class LogStore implements MessageStore, CommitLogFollower {
     if (this.index !== undefined) this.index.touch = touch;
     this.queueFlush = new FlushConsumeQueueService(config, this.queues, (stamp) => void this.onQueuesFlushed(stamp));
     this.reads = new QueueReads(config, this.log, this.queues, logger);
-    const parts = { files: this.log.files, queues: this.queues, index: this.index };
+    const { groupsBehind } = listeners;
+    const parts = { files: this.log.files, queues: this.queues, index: this.index, groupsBehind };
     this.cleaner = new CleanService(config, parts, logger, { usedPercent: options.usedPercent });
     const onFatal = (error: Error) => this.fail(error);
     this.reput = new Reput(this.log, config.brokerRole === "SLAVE", this, onFatal, logger);

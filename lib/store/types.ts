@@ -81,6 +81,8 @@ export interface StoreListeners {
   onAppended?: () => void;
   /** More of the log is on the disk. */
   onFlushed?: () => void;
+  /** Messages below a log offset that are not consumed, by group: asked before files are deleted by force. */
+  groupsBehind?: (logEnd: number) => Promise<ReadonlyMap<string, number>>;
   /** The store cannot go on (failed write or fdatasync): it takes no more writes. */
   onFatal?: (error: Error) => void;
 }

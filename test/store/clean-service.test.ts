@@ -145,7 +145,15 @@ describe("deletion", () => {
     await cleaner.run();
     expect(logFiles().length).toBe(before);
     await cleaner.stop();
-    const parts = { files: store.log.files, queues: store.queues, index: store.index };
+    const asked: number[] = [];
+    const groupsBehind = async (logEnd: number) => {
+      asked.push(logEnd);
+      return new Map([
+        ["late", 7],
+        ["slow", 70],
+      ]);
+    };
+    const parts = { files: store.log.files, queues: store.queues, index: store.index, groupsBehind };
     const usedPercent = () => (logFiles().length > before - 2 ? 88 : 80);
     const forcing = new CleanService(smallConfig(dir.path, { deleteCommitLogFilesInterval: 0 }), parts, logger, {
       usedPercent,
@@ -154,7 +162,9 @@ describe("deletion", () => {
     forcing.start();
     await forcing.run();
     expect(logFiles().length).toBe(before - 2);
+    expect(asked).toEqual([65_536, 131_072]);
     const lines = logger.lines.join("\n");
+    expect(lines).toContain("lost to groups that have not consumed them: slow (70), late (7) (clean");
     expect(lines).toContain("the disk is 88 % used, limit 85 % (diskSpaceCleanForciblyRatio): deleting");
     expect(lines).toContain("(fileReservedTime)");
     await forcing.stop();
