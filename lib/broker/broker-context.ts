@@ -117,8 +117,8 @@ export interface BrokerContext {
   readonly actingMaster: ActingMaster | undefined;
   /** End of the log when it was opened. */
   readonly initMaxOffset: number;
-  /** A slave copies from here from now on; undefined where nobody knows. */
-  followMaster(masterAddr: string | undefined, haServerAddr: string | undefined): void;
+  /** A slave copies the log from here from now on; undefined where nobody knows. */
+  followLog(haServerAddr: string | undefined): void;
   /** A slave's master answers; true on a master. */
   readonly masterAlive: boolean;
   /** Set once stop has begun: no new work is taken. */

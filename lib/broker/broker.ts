@@ -264,8 +264,12 @@ class BrokerController implements Broker, BrokerContext {
     return slaves.some(({ addr, slaveAckOffset }) => slaveAckOffset >= 0 && same(addr));
   }
 
-  followMaster(masterAddr: string | undefined, haServerAddr: string | undefined): void {
+  private followMaster(masterAddr: string | undefined, haServerAddr: string | undefined): void {
     this.slaveSync?.setMasterAddr(masterAddr);
+    this.followLog(haServerAddr);
+  }
+
+  followLog(haServerAddr: string | undefined): void {
     if (this.config.haMasterAddress === "") this.ha.updateHaMasterAddress(haServerAddr);
   }
 

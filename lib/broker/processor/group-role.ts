@@ -30,7 +30,8 @@ export function groupRoleProcessors(context: BrokerContext): [number, ProcessorE
         logger.warn("another broker says that it is this group's master: ignored", { address: masterHaAddress });
         return success();
       }
-      context.followMaster(optionalString(ext, "masterAddress"), masterHaAddress);
+      // The log only: the master is about to take over this slave's tables, which its own older ones must not replace before.
+      context.followLog(masterHaAddress);
       return success();
     }
     if (config.brokerId !== MASTER_ID) return success();

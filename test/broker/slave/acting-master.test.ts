@@ -90,14 +90,16 @@ test("a master that comes back takes over what its slave collected before it reg
   await master.broker.registered;
   const client = master.client();
   await client.invoke(master.address, sendRequest({ topic: "T" }), 5_000);
+  master.broker.context.groups.findSubscriptionGroupConfig("CG");
+  master.broker.context.offsets.commitOffset("", "CG", "T", 0, 0);
   const slave = await startBroker(namesrv, { ...SLAVE, totalReplicas: 2 });
   await slave.broker.registered;
   const { context } = slave.broker;
   await until(() => context.masterAlive && context.topics.get("T") !== undefined);
   expect(context.actingMaster?.acting).toBe(false);
+  expect(context.offsets.queryOffset("CG", "T", 0)).toBe(0);
   await master.broker.stop();
   await until(() => context.actingMaster?.acting === true);
-  context.groups.findSubscriptionGroupConfig("CG");
   const commit = { consumerGroup: "CG", topic: "T", queueId: 0, commitOffset: 1 };
   const committed = await client.invoke(
     slave.address,
