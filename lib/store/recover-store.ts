@@ -1,6 +1,7 @@
 import type { Logger } from "../base/log.ts";
 import type { IndexService } from "../index/index-service.ts";
 import { RecordView } from "../message/record.ts";
+import { isConsumable } from "../message/sys-flag.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import type { CommitLog } from "./commitlog/commit-log.ts";
 import type { DispatchRequest } from "./commitlog/dispatch-request.ts";
@@ -38,24 +39,29 @@ export async function recoverStore(parts: StoreParts): Promise<void> {
   const tornEnds = [queues.tornEnd, index?.tornEnd].filter((torn) => torn !== undefined);
   if (clean && tornEnds.length === 0 && !queuesAsLeft(parts)) tornEnds.push(-1);
   let start = 0;
-  const end = await recoverCommitLog({
-    log,
-    config,
-    clean,
-    minTimestamp: checkpoint.minTimestamp,
-    indexMsgTimestamp: checkpoint.indexMsgTimestamp,
-    derivedOffset,
-    queuesEnd,
-    tornEnd: tornEnds.length > 0 ? Math.min(...tornEnds) : undefined,
-    onStart: (offset) => {
-      start = offset;
-      if (clean) return;
-      queues.truncateDirty(offset);
-      index?.recover(offset);
-    },
-    dispatch,
-    logger,
-  });
+  const end = await withoutGaps(logger, tornEnds, (tornEnd) =>
+    recoverCommitLog({
+      log,
+      config,
+      clean,
+      minTimestamp: checkpoint.minTimestamp,
+      indexMsgTimestamp: checkpoint.indexMsgTimestamp,
+      derivedOffset,
+      queuesEnd,
+      tornEnd,
+      onStart: (offset) => {
+        start = offset;
+        if (clean) return;
+        queues.truncateDirty(offset);
+        index?.recover(offset);
+      },
+      dispatch: (request) => {
+        if (start > log.minOffset) refuseGap(queues, request);
+        dispatch(request);
+      },
+      logger,
+    }),
+  );
   queues.truncateDirty(end);
   index?.truncateDirty(end);
   queues.correctMinOffset(log.minOffset);
@@ -64,6 +70,42 @@ export async function recoverStore(parts: StoreParts): Promise<void> {
   if (tornEnds.length > 0) await Promise.all([queues.flush(0), index?.flush()]);
   checkpoint.derivedOffset = clean ? end : Math.min(derivedOffset ?? start, end);
   await checkpoint.flush();
+}
+
+/** A queue ends before the record that is dispatched: what lies between got lost, and is in the log. */
+class QueueGap extends Error {
+  /** Where the queue ends in the log, -1 without entries. */
+  readonly queueEnd: number;
+
+  constructor(queue: string, found: number, wanted: number, queueEnd: number) {
+    super(`queue ${queue} ends at ${wanted}, the log goes on with ${found}`);
+    this.queueEnd = queueEnd;
+  }
+}
+
+function refuseGap(queues: ConsumeQueueStore, { topic, queueId, queueOffset, sysFlag }: DispatchRequest): void {
+  if (topic === "" || !isConsumable(sysFlag)) return;
+  const queue = queues.find(topic, queueId);
+  const wanted = queue?.nextQueueOffset ?? 0;
+  if (queueOffset > wanted)
+    throw new QueueGap(`${topic}-${queueId}`, queueOffset, wanted, queue === undefined ? -1 : queue.maxPhysical);
+}
+
+/** Recovers; where that meets a gap, again from where the queue ends, and if that is not enough from the log's begin. */
+async function withoutGaps(
+  logger: Logger,
+  tornEnds: number[],
+  recover: (tornEnd: number | undefined) => Promise<number>,
+): Promise<number> {
+  for (let gaps = 0; ; gaps++) {
+    try {
+      return await recover(tornEnds.length > 0 ? Math.min(...tornEnds) : undefined);
+    } catch (error) {
+      if (!(error instanceof QueueGap)) throw error;
+      logger.warn(error.message);
+      tornEnds.push(gaps === 0 ? error.queueEnd : -1);
+    }
+  }
 }
 
 async function dropDerived({ queues, index, checkpoint, logger }: StoreParts): Promise<void> {

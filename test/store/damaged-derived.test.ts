@@ -85,6 +85,36 @@ test("queues and last files that are gone without a trace are made anew", async 
   }
 });
 
+test("after a kill, too, when the recovery would begin behind what is gone", async () => {
+  const ways: [string, (dir: TempDir) => void][] = [
+    ["nothing", () => {}],
+    [
+      "last files",
+      (dir) =>
+        filesOf(dir, "consumequeue/T/1")
+          .slice(-3)
+          .forEach((path) => void rmSync(path)),
+    ],
+    ["queue", (dir) => rmSync(join(dir.path, "consumequeue/T/2"), { recursive: true })],
+    [
+      "two queues",
+      (dir) => [0, 2].forEach((id) => void rmSync(join(dir.path, `consumequeue/T/${id}`), { recursive: true })),
+    ],
+  ];
+  for (const [what, remove] of ways) {
+    using dir = new TempDir();
+    const { count } = await written(config(dir));
+    // What the last stop brought to the disk, moved past the safety margin of 3 s.
+    const path = join(dir.path, "checkpoint");
+    const checkpoint = readFileSync(path);
+    for (const at of [0, 8]) checkpoint.writeBigInt64BE(checkpoint.readBigInt64BE(at) + 3000n, at);
+    writeFileSync(path, checkpoint);
+    writeFileSync(join(dir.path, "abort"), "1");
+    remove(dir);
+    await rebuilt(dir, count, what);
+  }
+});
+
 test("what mq notes in the checkpoint counts only as long as RocketMQ has not had the store", () => {
   using dir = new TempDir();
   const path = join(dir.path, "checkpoint");
