@@ -137,6 +137,36 @@ test("what the master stores is on the slave: pulled, queried and viewed there, 
   expect(await read()).toEqual([0, "3", 0, "3"]);
 });
 
+test("who reads far from the tail is sent to the slave and, once near it, back to the master", async () => {
+  const namesrv = await startNamesrv();
+  const master = await startBroker(namesrv, { slaveReadEnable: true });
+  const slave = await startBroker(namesrv, { ...SLAVE, slaveReadEnable: true });
+  const client = master.client();
+  await client.invoke(master.address, sendRequest({ topic: "T" }), 5_000);
+  await until(() => slave.broker.context.masterAlive && slave.broker.context.store.getMaxOffsetInQueue("T", 0) === 1);
+  await slave.broker.slaveSync?.syncAll();
+  const suggested = async (broker: BrokerFixture, far: boolean, offset: number) => {
+    const { store } = broker.broker.context;
+    const { getMessage } = store;
+    // Far is more than accessMessageInMemoryMaxRatio of the memory: no test writes as much.
+    store.getMessage = (...args) => {
+      const result = getMessage.apply(store, args);
+      if (!(result instanceof Promise)) result.suggestPullingFromSlave = far;
+      return result;
+    };
+    const { code, ext } = await client.invoke(broker.address, pullRequest({ topic: "T", offset }), 5_000);
+    store.getMessage = getMessage;
+    return [code, ext.suggestWhichBrokerId];
+  };
+  const { SUCCESS, PULL_NOT_FOUND, PULL_RETRY_IMMEDIATELY } = ResponseCode;
+  expect(await suggested(master, true, 0)).toEqual([SUCCESS, "1"]);
+  expect(await suggested(slave, true, 0)).toEqual([SUCCESS, "1"]);
+  expect(await suggested(slave, true, 1)).toEqual([PULL_NOT_FOUND, "1"]);
+  expect(await suggested(slave, false, 0)).toEqual([SUCCESS, "0"]);
+  expect(await suggested(slave, false, 1)).toEqual([PULL_RETRY_IMMEDIATELY, "0"]);
+  expect(await suggested(master, false, 0)).toEqual([SUCCESS, "0"]);
+});
+
 test("a slave refuses sends and ends no transactions", async () => {
   const namesrv = await startNamesrv();
   const slave = await startBroker(namesrv, SLAVE);
