@@ -254,6 +254,11 @@ export class ConsumerOffsetManager extends ConfigManager {
 
   protected override encodeForFile(): Promise<string> {
     this.#dirty = false;
+    return this.encodeInSlices();
+  }
+
+  /** The table as JSON, made without holding up the loop. */
+  encodeInSlices(): Promise<string> {
     return encodeSliced({ ...this.#unknown, dataVersion: this.dataVersion }, [
       ["groupTopicMap", this.#groupTopicMap()],
       ["offsetTable", this.offsetTable],

@@ -56,8 +56,9 @@ export function adminOffsetProcessors(context: BrokerContext): [number, Processo
     return success(undefined, { timestamp: await store.getMessageStoreTimestamp(topic, queueId, min) });
   }
 
-  function getAllConsumerOffset(): RemotingResponse {
-    return { code: ResponseCode.SUCCESS, body: offsets.encode() };
+  /** Slaves ask for it again and again. */
+  async function getAllConsumerOffset(): Promise<RemotingResponse> {
+    return { code: ResponseCode.SUCCESS, body: await offsets.encodeInSlices() };
   }
 
   function getAllDelayOffset(): RemotingResponse {

@@ -5,7 +5,8 @@ import { createRemotingClient } from "../../remoting/client.ts";
 import { RequestCode, ResponseCode } from "../../remoting/codes.ts";
 import type { RemotingClient } from "../../remoting/types.ts";
 import type { ConfigManager } from "../config-manager.ts";
-import { member } from "../config-schema.ts";
+import { member, sameDataVersion } from "../config-schema.ts";
+import type { DataVersion } from "../types.ts";
 import type { KeptState } from "./kept-state.ts";
 
 const TIMEOUT_MS = 3_000;
@@ -19,9 +20,11 @@ const RETRY_MAX_MS = 3_000;
 /** Between two questions to the name servers where the master is, while it is away. */
 const SEARCH_MS = 3_000;
 
+type VersionedTable = ConfigManager & { readonly dataVersion: DataVersion };
+
 export interface SlaveTables {
-  readonly topics: ConfigManager;
-  readonly groups: ConfigManager;
+  readonly topics: VersionedTable;
+  readonly groups: VersionedTable;
   readonly offsets: ConfigManager;
   readonly delayOffsets: ConfigManager;
   readonly kept: KeptState;
@@ -60,6 +63,8 @@ export class SlaveSynchronize {
   #stopped = false;
   /** Codes that this master does not know, an older one perhaps: not asked again. */
   readonly #unknownCodes = new Set<number>();
+  /** What a table was made from last, and its version then: the same bytes are not read again. */
+  readonly #copied = new Map<VersionedTable, { body: Buffer; version: DataVersion }>();
   /** Tables that could not be taken over: said once each. */
   readonly #refused = new Set<string>();
 
@@ -93,6 +98,7 @@ export class SlaveSynchronize {
     this.#masterAddr = next;
     this.#told = undefined;
     this.#unknownCodes.clear();
+    this.#copied.clear();
     if (before !== undefined) this.#client.closeAddress(before, "master moved");
     if (next === undefined) this.#setAlive(false);
     else this.#again(0);
@@ -179,11 +185,9 @@ export class SlaveSynchronize {
 
   async #copy(master: string): Promise<void> {
     const { tables, takesDelayOffsets, timerWheelEnable } = this.#options;
-    await this.#take(master, RequestCode.GET_ALL_TOPIC_CONFIG, "topics", (body) => {
-      const value = parseFastjson(body);
-      tables.topics.takeOver(value);
-      this.#takeMappings(value);
-    });
+    await this.#take(master, RequestCode.GET_ALL_TOPIC_CONFIG, "topics", (body) =>
+      this.#replace(tables.topics, body, (value) => this.#takeMappings(value)),
+    );
     await this.#take(master, RequestCode.GET_ALL_CONSUMER_OFFSET, "consumer offsets", (body) =>
       tables.offsets.takeOver(parseFastjson(body)),
     );
@@ -192,7 +196,7 @@ export class SlaveSynchronize {
         tables.delayOffsets.takeOver(parseFastjson(body)),
       );
     await this.#take(master, RequestCode.GET_ALL_SUBSCRIPTIONGROUP_CONFIG, "groups", (body) =>
-      tables.groups.takeOver(parseFastjson(body)),
+      this.#replace(tables.groups, body),
     );
     await this.#take(master, RequestCode.GET_ALL_MESSAGE_REQUEST_MODE, "message request modes", (body) =>
       tables.kept.takeRequestModes(body),
@@ -201,6 +205,16 @@ export class SlaveSynchronize {
       await this.#take(master, RequestCode.GET_TIMER_METRICS, "timer metrics", (body) =>
         tables.kept.takeTimerMetrics(body),
       );
+  }
+
+  /** Takes over a table unless both sides are as they were at the last copy. */
+  #replace(table: VersionedTable, body: Buffer, more?: (value: unknown) => void): void {
+    const copied = this.#copied.get(table);
+    if (copied?.body.equals(body) && sameDataVersion(copied.version, table.dataVersion)) return;
+    const value = parseFastjson(body);
+    table.takeOver(value);
+    more?.(value);
+    this.#copied.set(table, { body: Buffer.from(body), version: { ...table.dataVersion } });
   }
 
   async #copyTimerCheckpoint(master: string): Promise<void> {
