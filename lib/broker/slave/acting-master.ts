@@ -9,6 +9,9 @@ import type { RemotingClient } from "../../remoting/types.ts";
 import { MASTER_ID } from "../types.ts";
 
 const TIMEOUT_MS = 3_000;
+const MEMBERS_TIMEOUT_MS = 1_000;
+/** Looks at the name servers in a row that do not find the member of the smallest id, before it counts as gone. */
+const MISSED_MAX = 3;
 /** Between two attempts to come online [BrokerPreOnlineService#run]. */
 const PRE_ONLINE_RETRY_MS = 1_000;
 /** How long one attempt waits for the HA connection; the next one begins anew. */
@@ -67,6 +70,7 @@ export class ActingMaster {
   readonly #client: RemotingClient = createRemotingClient();
   readonly #timers: ReturnType<typeof setInterval>[] = [];
   #asking = false;
+  #missed = 0;
   #stopped = false;
   #telling = true;
   #preOnline: Promise<void> = Promise.resolve();
@@ -155,6 +159,10 @@ export class ActingMaster {
       if (members.size === 0 || this.#stopped) return;
       this.hooks.onMembers(members.has(this.settings.brokerId) ? members.size : members.size + 1);
       const min = Math.min(...members.keys());
+      // A name server that was started anew knows the members one after the other: no reason to act.
+      this.#missed = min > this.minBrokerId ? this.#missed + 1 : 0;
+      if (this.#missed > 0 && this.#missed < MISSED_MAX) return;
+      this.#missed = 0;
       this.updateMinBroker(min, members.get(min));
     } catch {
       // No name server answers: the role stays what it is, registration says so.
@@ -163,23 +171,27 @@ export class ActingMaster {
     }
   }
 
-  /** Members as the first name server that answers knows them. Throws when none does. */
+  /** All members that any name server knows. Throws when none answers. */
   async #memberGroup(): Promise<Map<number, string>> {
     const { brokerClusterName: clusterName, brokerName } = this.settings;
     const request = { code: RequestCode.GET_BROKER_MEMBER_GROUP, ext: { clusterName, brokerName } };
-    let failure: unknown = new Error("no name server is known");
-    for (const address of this.hooks.nameServers()) {
-      try {
-        const response = await this.#client.invoke(address, request, TIMEOUT_MS);
-        if (response.code !== ResponseCode.SUCCESS) continue;
-        const body = parseBody(memberGroupSchema, response.body, "the members of a group");
-        const members = body.brokerMemberGroup?.brokerAddrs ?? new Map<string, string>();
-        return new Map([...members].map(([id, member]) => [v.parse(integer, id), member]));
-      } catch (error) {
-        failure = error;
-      }
+    const answers = await Promise.allSettled(
+      this.hooks.nameServers().map(async (address) => {
+        const response = await this.#client.invoke(address, request, MEMBERS_TIMEOUT_MS);
+        if (response.code !== ResponseCode.SUCCESS) throw new Error(`${address} answers ${response.code}`);
+        return parseBody(memberGroupSchema, response.body, "the members of a group").brokerMemberGroup?.brokerAddrs;
+      }),
+    );
+    const members = new Map<number, string>();
+    let answered = false;
+    for (const answer of answers) {
+      if (answer.status === "rejected") continue;
+      answered = true;
+      for (const [id, address] of answer.value ?? []) members.set(v.parse(integer, id), address);
     }
-    throw failure;
+    if (answered) return members;
+    const failure = answers.find((answer) => answer.status === "rejected");
+    throw failure?.status === "rejected" ? failure.reason : new Error("no name server is known");
   }
 
   async #masterHaAddress(master: string): Promise<string | undefined> {
