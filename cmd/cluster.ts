@@ -55,7 +55,7 @@ function printBrokers(brokers: readonly BrokerStatus[]): void {
       broker.address,
       broker.maxOffset ?? "-",
       broker.slaves?.length ?? "-",
-      broker.inSyncSlaves ?? "-",
+      broker.inSyncSlaves ?? (broker.inSync === undefined ? "-" : broker.inSync ? "yes" : "no"),
       behind(broker),
       broker.putTps?.toFixed(1) ?? "-",
       broker.getTps?.toFixed(1) ?? "-",

@@ -4,6 +4,8 @@ import { RequestCode } from "../../remoting/codes.ts";
 import type { AdminClient } from "./admin-client.ts";
 
 const MASTER_ID = 0;
+/** [haHousekeepingInterval] */
+const IDLE_MS = 20_000;
 
 const slaveSchema = v.object({
   addr: v.nullish(text, ""),
@@ -59,8 +61,10 @@ export interface BrokerStatus {
   inSyncSlaves?: number;
   /** A slave's distance from its master's log; absent where that does not answer. */
   behindBytes?: number;
-  /** A slave's HA connection is up. */
+  /** A slave has heard of its master within RocketMQ's house-keeping time. */
   connected?: boolean;
+  /** A slave counts for its master; absent where that does not answer. */
+  inSync?: boolean;
 }
 
 /** Every registered broker with its role and how far replication is, sorted by cluster, name and id. Brokers that do not answer are in it. */
@@ -98,7 +102,8 @@ async function ask(admin: AdminClient, broker: BrokerStatus): Promise<BrokerStat
     const ha = parseBody(haRuntimeInfoSchema, replication.body, `the state of replication of ${address}`);
     const maxOffset = Number(table.get("commitLogMaxOffset") ?? ha.masterCommitLogMaxOffset);
     const known = { ...broker, version: table.get("brokerVersionDesc") ?? "", maxOffset, ...rates(table) };
-    if (!ha.master) return { ...known, connected: (ha.haClientRuntimeInfo?.lastReadTimestamp ?? 0) > 0 };
+    if (!ha.master)
+      return { ...known, connected: Date.now() - (ha.haClientRuntimeInfo?.lastReadTimestamp ?? 0) < IDLE_MS };
     const slaves = ha.haConnectionInfo.map((slave) => ({
       address: slave.addr,
       ackOffset: slave.slaveAckOffset,
@@ -122,4 +127,9 @@ function compare(slave: BrokerStatus, brokers: readonly BrokerStatus[]): void {
   const master = brokers.find(({ brokerName, brokerId }) => brokerName === slave.brokerName && brokerId === MASTER_ID);
   if (master?.maxOffset !== undefined && slave.maxOffset !== undefined)
     slave.behindBytes = Math.max(0, master.maxOffset - slave.maxOffset);
+  if (master?.slaves === undefined || slave.fault !== undefined) return;
+  // HA connections come from other ports than the one that is registered.
+  const host = (address: string) => address.slice(0, address.lastIndexOf(":"));
+  const own = master.slaves.filter(({ address }) => host(address) === host(slave.address));
+  slave.inSync = slave.connected === true && (own.length > 0 ? own : master.slaves).some(({ inSync }) => inSync);
 }

@@ -1,6 +1,8 @@
 import { afterEach, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { AdminClient } from "../../../lib/client/admin/admin-client.ts";
+import { clusterStatus } from "../../../lib/client/admin/cluster-status.ts";
 import type { BrokerConfig } from "../../../lib/config/broker-config.ts";
 import { defaultNamesrvConfig } from "../../../lib/config/namesrv-config.ts";
 import { createNamesrv, type Namesrv } from "../../../lib/namesrv/namesrv.ts";
@@ -122,6 +124,12 @@ test("what the master stores is on the slave: pulled, queried and viewed there, 
     haConnectionInfo: [{ inSync: true, diff: 0, slaveAckOffset: end }],
   });
   expect(await status(slave)).toMatchObject({ master: false, haClientRuntimeInfo: { maxOffset: end } });
+  const admin = new AdminClient({ namesrvAddr: `127.0.0.1:${namesrv.port}` });
+  ending.push(() => admin.close());
+  expect(await clusterStatus(admin)).toMatchObject([
+    { brokerId: 0, role: "master", inSyncSlaves: 1, maxOffset: end, slaves: [{ inSync: true, behindBytes: 0 }] },
+    { brokerId: 1, role: "slave", inSync: true, behindBytes: 0, maxOffset: end },
+  ]);
 
   const read = async () => {
     const pulled = await client.invoke(slave.address, pullRequest({ topic: "T" }), 5_000);
