@@ -68,7 +68,7 @@ function lines(row, result) {
   return row.limits.map((limit) => {
     const found = figure(result.turns, limit.at);
     return [
-      `${row.title}${row.limits.length > 1 || limit.about ? `: ${limit.about ?? limit.at}` : ""}`,
+      `${row.title}${row.limits.length > 1 || limit.about ? `: ${limit.about ?? (limit.at === "tps" ? "rate" : limit.at)}` : ""}`,
       valueText(limit.at, found.java),
       valueText(limit.at, found.mq),
       ratioText(found),
@@ -101,7 +101,7 @@ export function writeMarkdown(file, { rows: results }, rows) {
   if (done.length === 0) return;
   const newest = done.map(({ id }) => results[id]).reduce((a, b) => (a.date > b.date ? a : b));
   const same = (result) => facts(result) === facts(newest);
-  const header = ["work", NAMES.java, NAMES.mq, "mq / Java (rounds)", "wanted", "aim", ""];
+  const header = ["work", NAMES.java, NAMES.mq, "mq / Java (rounds)", "wanted", "aim", "verdict"];
   const body = done.flatMap((row) => {
     const result = results[row.id];
     const cells = lines(row, result);
@@ -134,7 +134,7 @@ machine: both brokers with the same settings and files on the same disk, a name 
 them (\`mq bench versus\`, which speaks RocketMQ's protocol to both alike).
 
 Figures are medians of the rounds. Brokers take turns (A B A B, then B A), each turn after one that is not counted, the JVM after
-20 more seconds of the same load; a ratio is taken round by round, its lowest and highest stand in brackets. A closed loop's latencies
+three more turns for itself; a ratio is taken round by round, its lowest and highest stand in brackets. A closed loop's latencies
 are service times; those of the steady rate count from the intended time of sending. CLIENT-BOUND marks a turn in which the generator's
 thread was the limit: the broker can do more. Absolute figures are this machine's; the ratios are what is claimed.
 

@@ -121,7 +121,7 @@ async function versus(options, works, cluster) {
     const { java } = clusters;
     await bench([`java=${java.namesrv}`, ...versusArgs([works[0]], { ...options, rounds: 3 }, file)]);
     const args = [...KINDS.map((kind) => `${kind}=${clusters[kind].namesrv}`), ...versusArgs(works, options, file)];
-    onCommand?.(`mq bench versus ${args.slice(2).join(" ")}`);
+    onCommand?.(shown(args.slice(2)));
     await bench(args);
     const result = JSON.parse(readFileSync(file, "utf8"));
     const doubts = new Set(
@@ -137,6 +137,11 @@ async function versus(options, works, cluster) {
     for (const kind of KINDS) await clusters[kind]?.stop();
     rmSync(file, { force: true });
   }
+}
+
+/** The command without the file that is this script's own. */
+function shown(args) {
+  return `mq bench versus java=... mq=... ${args.slice(0, -2).join(" ")}`;
 }
 
 async function bench(args) {
@@ -189,7 +194,7 @@ async function steady(options) {
     const cluster = await startCluster(kind, base);
     const times = { rounds: 1, seconds: quick ? 10 : Math.round(minutes * 60), warmup: quick ? 2 : 15 };
     const args = [`${kind}=${cluster.namesrv}`, ...versusArgs(["rate-20k"], times, file)];
-    onCommand?.(`mq bench versus ${args.slice(1).join(" ")}`);
+    onCommand?.(shown(args.slice(1)));
     await bench(args);
     const result = JSON.parse(readFileSync(file, "utf8"));
     const figures = turnsOf(result, ["rate-20k"], [kind])[0][kind];
