@@ -1,6 +1,6 @@
 import { MqError } from "../../base/errors.ts";
 import { AdminClient } from "../../client/admin/admin-client.ts";
-import { type BrokerFacts, describeBrokers } from "../cluster-facts.ts";
+import { type BrokerFacts, brokerRuntime, describeBrokers } from "../cluster-facts.ts";
 import type { QueueTarget, RawOutcome, RawPlan } from "../raw/plan.ts";
 import { runRawLoad } from "../raw/raw-load.ts";
 import { rawRecord } from "../raw/to-record.ts";
@@ -64,6 +64,8 @@ export class VersusCluster {
     await pollers;
     const record = rawRecord(plan, outcome, sampler.samples.slice(warm ? 1 : 0), startedAt);
     record.target = this.name;
+    const { brokerName, address } = this.brokers[0]!;
+    record.runtime = { [brokerName]: await brokerRuntime(address) };
     if (pids.length > 0) record.flags.push({ id: "SAME-HOST", text: "client and broker share this machine" });
     return record;
   }
