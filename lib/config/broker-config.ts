@@ -1,3 +1,4 @@
+import { ConfigError } from "../base/errors.ts";
 import { authKeys } from "./auth-keys.ts";
 import { brokerKeys } from "./broker-keys.ts";
 import { type ConfigOf, standardValues } from "./key.ts";
@@ -41,6 +42,15 @@ export function loadBrokerConfig(source: ConfigSource = {}): LoadedConfig<Broker
     config.brokerId = 0;
   }
   if (config.haListenPort === 0 && config.listenPort !== 0) config.haListenPort = config.listenPort + 1;
+  const where = (name: string) => given.get(name)?.where ?? source.file ?? "configuration";
+  if (config.brokerRole === "SLAVE" && config.brokerId <= 0)
+    throw new ConfigError(
+      `${where("brokerRole")}: brokerRole=SLAVE: want a brokerId above 0, found ${config.brokerId}`,
+    );
+  if (config.haListenPort === config.listenPort && config.listenPort !== 0)
+    throw new ConfigError(
+      `${where("haListenPort")}: haListenPort=${config.haListenPort}: listenPort is the same, want another one`,
+    );
   // RocketMQ's default of 1 makes SYNC_MASTER wait for nobody: that must be asked for in so many words.
   if (config.brokerRole === "SYNC_MASTER" && !given.has("inSyncReplicas")) config.inSyncReplicas = SYNC_REPLICAS;
   if (config.inSyncReplicas > 1 && config.brokerRole === "ASYNC_MASTER")

@@ -21,6 +21,16 @@ function mistakes(text: string): string[] {
   return [];
 }
 
+test("keys that do not go together stop the start", () => {
+  expect(mistakes("brokerName=a\nbrokerRole=SLAVE")).toEqual([
+    "text:2: brokerRole=SLAVE: want a brokerId above 0, found 0",
+  ]);
+  expect(mistakes("brokerRole=SLAVE\nbrokerId=1")).toEqual([]);
+  expect(mistakes("listenPort=10911\nhaListenPort=10911")).toEqual([
+    "text:2: haListenPort=10911: listenPort is the same, want another one",
+  ]);
+});
+
 describe("a good file", () => {
   test("values in Java's forms", () => {
     const { config, notices } = loadBrokerConfig({

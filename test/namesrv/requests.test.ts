@@ -342,6 +342,20 @@ describe("configuration at run time", () => {
   });
 });
 
+describe("bodies that are none", () => {
+  test("are answered with what was to be read and why not", async () => {
+    await using fixture = await NamesrvFixture.start();
+    const ext = { topic: "T", clusterName: "c", brokerAddr: "a:1", brokerName: "b", brokerId: 0 };
+    for (const [code, what] of [
+      [RequestCode.REGISTER_TOPIC_IN_NAMESRV, "TopicRouteData"],
+      [RequestCode.QUERY_DATA_VERSION, "DataVersion"],
+    ] as const) {
+      const response = await fixture.peer().call(code, ext, "null");
+      expect(response).toMatchObject({ code: 1, remark: expect.stringContaining(`Failed to decode ${what}: `) });
+    }
+  });
+});
+
 describe("the table", () => {
   test("a request for a broker is answered with RocketMQ's text for an unknown code", async () => {
     await using fixture = await NamesrvFixture.start();

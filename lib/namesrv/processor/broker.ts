@@ -20,6 +20,7 @@ import type { Connection, RemotingCommand, RemotingResponse } from "../../remoti
 import { NAMESPACE_ORDER_TOPIC_CONFIG } from "../kv-config-manager.ts";
 import type { NamesrvContext } from "../namesrv-context.ts";
 import type { RegisterResult, Registration } from "../route-info-manager.ts";
+import { decoded } from "./decoded.ts";
 
 const ZONE_NAME = "__ZONE_NAME";
 
@@ -128,7 +129,7 @@ export function brokerHeartbeat({ routes }: NamesrvContext, { ext }: RemotingCom
 export function queryDataVersion({ routes }: NamesrvContext, { ext, body }: RemotingCommand): RemotingResponse {
   const clusterName = requireString(ext, "clusterName");
   const brokerAddr = requireString(ext, "brokerAddr");
-  const asked = decodeDataVersion(body);
+  const asked = decoded("DataVersion", () => decodeDataVersion(body));
   routes.heartbeat(clusterName, brokerAddr);
   const known = routes.dataVersion(clusterName, brokerAddr);
   return {

@@ -4,6 +4,7 @@ import { ResponseCode } from "../../remoting/codes.ts";
 import { optionalString, requireString } from "../../remoting/headers.ts";
 import type { RemotingCommand, RemotingResponse } from "../../remoting/types.ts";
 import type { NamesrvContext } from "../namesrv-context.ts";
+import { decoded } from "./decoded.ts";
 
 /** Bits of topicSysFlag [TopicSysFlag]. */
 const FLAG_UNIT = 1;
@@ -83,6 +84,7 @@ export function deleteTopic(
 /** REGISTER_TOPIC_IN_NAMESRV: queues of one topic, from brokers that are registered. */
 export function registerTopic({ routes }: NamesrvContext, { ext, body }: RemotingCommand): RemotingResponse {
   const topic = requireString(ext, "topic");
-  if (body !== undefined) routes.registerTopic(topic, decodeTopicRouteData(body).queueDatas);
+  if (body !== undefined)
+    routes.registerTopic(topic, decoded("TopicRouteData", () => decodeTopicRouteData(body)).queueDatas);
   return { code: ResponseCode.SUCCESS };
 }
