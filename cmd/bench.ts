@@ -1,10 +1,16 @@
 import { defineCommand } from "citty";
+import { benchSet, benchSetArgs } from "./bench-set.ts";
 
 export const benchCommand = defineCommand({
-  meta: { name: "bench", description: "Measure a RocketMQ cluster, and compare what was measured" },
+  meta: {
+    name: "bench",
+    description: "Without a command: a standard set of works, on a broker of its own or on the cluster of -n",
+  },
+  args: benchSetArgs,
   subCommands: {
     compare: async () => (await import("./bench-compare.ts")).benchCompareCommand,
     versus: async () => (await import("./bench-versus.ts")).benchVersusCommand,
     report: async () => (await import("./bench-report.ts")).benchReportCommand,
   },
+  run: ({ args, rawArgs }) => benchSet(args, rawArgs),
 });

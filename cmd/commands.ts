@@ -68,6 +68,7 @@ export const COMMANDS: Readonly<Record<string, CommandRow>> = {
   bench: {
     summary: "Measure a cluster, and compare what was measured",
     examples: {
+      "": ["mq bench", "mq bench --store /data --html bench.html", "mq bench -n host:9876"],
       versus: ["mq bench versus java=host1:9876 mq=host2:9876 --works send,send-1 --json versus.json"],
       compare: ["mq bench compare before.json after.json --threshold p99:+10%,tps:-5%"],
       report: ["mq bench report run.json --html run.html"],

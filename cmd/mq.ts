@@ -64,11 +64,14 @@ async function dispatch(
     typeof command.subCommands === "function" ? await command.subCommands() : await command.subCommands;
   const wantsHelp = rawArgs.some((arg) => HELP_FLAGS.has(arg));
   const first = rawArgs[0];
+  // A command that runs by itself takes flags; then citty must not look for a subcommand among their values.
+  const alone = command.run !== undefined && (first === undefined || first.startsWith("-"));
   if (
     subCommands !== undefined &&
     Object.keys(subCommands).length > 0 &&
     first !== undefined &&
-    !HELP_FLAGS.has(first)
+    !HELP_FLAGS.has(first) &&
+    !alone
   ) {
     const sub = Object.hasOwn(subCommands, first) ? subCommands[first] : undefined;
     if (sub === undefined) throw unknownCommand(first, Object.keys(subCommands), path.join(" "));
@@ -82,7 +85,8 @@ async function dispatch(
   }
   const args = (typeof command.args === "function" ? await command.args() : await command.args) ?? {};
   checkFlags(rawArgs, args, spoken);
-  await runCommand(command, { rawArgs });
+  const { subCommands: _, ...own } = command;
+  await runCommand(alone ? own : command, { rawArgs });
 }
 
 /** Prints an error as people read it and gives its exit code. Only unexpected ones show where they came from. */
