@@ -78,6 +78,8 @@ export interface PullRequestHoldService {
 export interface BrokerLoad {
   /** Senders whose answer waits for flush or slave. */
   waitingSends: number;
+  /** Why memory is too short for sends; "" while it is not. */
+  memoryShort: string;
 }
 
 /** Everything that a processor or service of the broker may use; built once by `broker.ts`. */

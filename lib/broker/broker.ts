@@ -2,6 +2,7 @@ import { isIP } from "node:net";
 import { now } from "../base/clock.ts";
 import { ConfigError, errorText } from "../base/errors.ts";
 import { createLogger, type Logger } from "../base/log.ts";
+import { watchTurn } from "../base/turn-watch.ts";
 import type { BrokerConfig } from "../config/broker-config.ts";
 import { brokerRefusal } from "../config/refusals.ts";
 import { createHaService } from "../ha/ha-service.ts";
@@ -23,6 +24,7 @@ import { groupsBehind } from "./offset/groups-behind.ts";
 import { BrokerOutApi, type MasterPlace, TOPICS_PER_REGISTRATION } from "./out-api.ts";
 import { PullMessageProcessor, type PullRequest } from "./processor/pull-message.ts";
 import { brokerProcessors, fastProcessors } from "./processors.ts";
+import { RuntimeWatch } from "./runtime-watch.ts";
 import { ScheduleMessageService } from "./schedule/schedule-message-service.ts";
 import { ActingMaster, type ActingMasterHooks } from "./slave/acting-master.ts";
 import { EscapeBridge } from "./slave/escape-bridge.ts";
@@ -82,7 +84,7 @@ export function createBroker(config: BrokerConfig, options: BrokerOptions = {}):
 
 class BrokerController implements Broker, BrokerContext {
   readonly logger: Logger;
-  readonly load: BrokerLoad = { waitingSends: 0 };
+  readonly load: BrokerLoad = { waitingSends: 0, memoryShort: "" };
   readonly stats: BrokerStats;
   readonly topics: TopicConfigManager;
   readonly groups: SubscriptionGroupManager;
@@ -115,6 +117,7 @@ class BrokerController implements Broker, BrokerContext {
   private pulls: PullMessageProcessor | undefined;
   private server: RemotingServer | undefined;
   private fastServer: RemotingServer | undefined;
+  private runtime: RuntimeWatch | undefined;
   private offsetTimer: ReturnType<typeof setInterval> | undefined;
   private stopPromise: Promise<void> | undefined;
 
@@ -350,13 +353,18 @@ class BrokerController implements Broker, BrokerContext {
   private async startServices(): Promise<void> {
     const { config } = this;
     this.store.start();
+    this.runtime = new RuntimeWatch(config, this.load, () => [this.server, this.fastServer], this.logger);
+    this.runtime.start();
     await this.startReplication();
     this.stats.start();
     this.clients.start();
     this.holdService.start();
     this.initMaxOffset = this.store.maxPhyOffset;
     if (this.actingMaster?.isolated !== true) this.changeSpecialServiceStatus(config.brokerId === MASTER_ID);
-    this.offsetTimer = setInterval(() => void this.offsets.persist(), config.flushConsumerOffsetInterval);
+    this.offsetTimer = setInterval(
+      () => void watchTurn("write consumer offsets", () => this.offsets.persist()),
+      config.flushConsumerOffsetInterval,
+    );
   }
 
   private async startReplication(): Promise<void> {
@@ -397,6 +405,7 @@ class BrokerController implements Broker, BrokerContext {
     await attempt(this.logger, "stop store", () => this.store.shutdown({ keepLock: true }));
     await unregistered;
     await synchronized;
+    await this.runtime?.stop();
     await Promise.all([this.server?.close(CLOSE_GRACE_MS), this.fastServer?.close(CLOSE_GRACE_MS)]);
     await attempt(this.logger, "write configs", async () => {
       const tables = [this.topics.stop(), this.groups.stop(), this.offsets.stop(), this.schedule.writeOffsets()];

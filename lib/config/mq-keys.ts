@@ -12,4 +12,15 @@ export const mqKeys = {
     min: 0,
     max: 65535,
   }),
+  mqMemoryLimit: key.long(
+    0,
+    "bytes of own memory (heap, buffers, store pool; no mapped files) before which sends are refused; 0 = 80 % of the machine's or the control group's",
+    { min: 0 },
+  ),
+  mqPauseLogPath: key.optional(
+    "file for event-loop pauses and heap collections, in /dev/shm for instance; none unless set",
+  ),
+  mqPauseLogFileSize: key.int(31_457_280, "bytes after which the pause log begins a new file", { min: 4096 }),
+  mqPauseLogFiles: key.int(5, "files of the pause log kept, the current one among them", { min: 1, max: 1000 }),
+  mqPauseLogThreshold: key.int(10, "ms that the event loop must be late to be written to the pause log", { min: 1 }),
 };

@@ -63,6 +63,8 @@ export class SocketConnection implements Connection {
   /** The socket is not read, and frames may wait in the cutter. */
   #stopped = false;
   #pauseTold = false;
+  /** The owner wants nothing read. */
+  #held = false;
   #closeReason: string | undefined;
   readonly #socket: Socket<SocketConnection | undefined>;
   readonly #owner: ConnectionOwner;
@@ -192,6 +194,14 @@ export class SocketConnection implements Connection {
     }
   }
 
+  /** Stops reading the socket, or reads on; what the peer sends meanwhile waits in the kernel. */
+  holdReading(hold: boolean): void {
+    if (this.#held === hold || this.#closed) return;
+    this.#held = hold;
+    if (hold) this.#socket.pause();
+    else if (!this.#stopped) this.#socket.resume();
+  }
+
   /** The peer reads again: serves the requests that had already arrived, then reads on. */
   #goOn(): void {
     beginTurn();
@@ -199,7 +209,7 @@ export class SocketConnection implements Connection {
     try {
       if (this.#cutter.continue(this.#sink)) {
         this.#stopped = false;
-        this.#socket.resume();
+        if (!this.#held) this.#socket.resume();
       }
     } catch (error) {
       this.#broken(error);

@@ -23,6 +23,14 @@ interface Segment {
   release: () => void;
 }
 
+/** Bytes that all outputs together keep for their peers. */
+let unsent = 0;
+
+/** Bytes accepted from processors that the kernel has not taken yet, over all connections of the process. */
+export function unsentBytes(): number {
+  return unsent;
+}
+
 const largeChunks: Buffer[] = [];
 const smallChunks: Buffer[] = [];
 let largeChunksOut = 0;
@@ -128,6 +136,7 @@ export class Output {
       const written = this.#write(segment.buffer, segment.start, bytes);
       if (this.#closed) return;
       this.#pendingBytes -= written;
+      unsent -= written;
       segment.start += written;
       if (written < bytes) break;
       releaseOnce(segment);
@@ -143,6 +152,7 @@ export class Output {
     this.#closed = true;
     const dropped = this.#pending;
     this.#pending = [];
+    unsent -= this.#pendingBytes;
     this.#pendingBytes = 0;
     this.used = 0;
     for (const segment of dropped) releaseOnce(segment);
@@ -187,6 +197,7 @@ export class Output {
       copyBytes(buffer, start, end, last.buffer, last.end);
       last.end += bytes;
       this.#pendingBytes += bytes;
+      unsent += bytes;
       this.#owner.pendingChanged(this.pendingBytes);
       return;
     }
@@ -198,6 +209,7 @@ export class Output {
   #keep(segment: Segment): void {
     this.#pending.push(segment);
     this.#pendingBytes += segment.end - segment.start;
+    unsent += segment.end - segment.start;
     this.#owner.pendingChanged(this.pendingBytes);
   }
 }

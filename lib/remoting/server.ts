@@ -2,6 +2,7 @@ import type { SocketHandler, TCPSocketListener } from "bun";
 import { errorText } from "../base/errors.ts";
 import { createLogger, type Logger } from "../base/log.ts";
 import { LogLimit } from "../base/log-limit.ts";
+import { turnObserver } from "../base/turn-watch.ts";
 import { FLAG_RESPONSE } from "./codes.ts";
 import { decodeCommand } from "./command.ts";
 import { type ConnectionOwner, SocketConnection } from "./connection.ts";
@@ -16,6 +17,9 @@ const CLOSE_POLL_MS = 5;
 
 /** Connections of one server; more are refused. */
 const CONNECTIONS_MAX = 65_536;
+
+/** Shorter turns explain no pause. */
+const OBSERVED_MS_MIN = 1;
 
 type ServerSocketHandler = SocketHandler<SocketConnection | undefined>;
 
@@ -38,6 +42,7 @@ class Server implements RemotingServer, ConnectionOwner {
   readonly #raw: RawRequest = newRawRequest();
   #listener: TCPSocketListener<SocketConnection | undefined> | undefined;
   #port = 0;
+  #held = false;
 
   constructor(options: RemotingServerOptions) {
     this.#options = options;
@@ -99,6 +104,11 @@ class Server implements RemotingServer, ConnectionOwner {
     this.#options.onFatal?.(error, -1);
   }
 
+  holdReading(hold: boolean): void {
+    this.#held = hold;
+    for (const connection of this.connections) connection.holdReading(hold);
+  }
+
   stopListening(): void {
     this.#listener?.stop(false);
     this.#listener = undefined;
@@ -121,6 +131,18 @@ class Server implements RemotingServer, ConnectionOwner {
     }
   }
 
+  #observed(
+    connection: SocketConnection | undefined,
+    chunk: Buffer,
+    observer: (ms: number, what: string) => void,
+  ): void {
+    const begun = performance.now();
+    connection?.received(chunk);
+    const ms = performance.now() - begun;
+    if (ms >= OBSERVED_MS_MIN)
+      observer(ms, `${chunk.length} bytes of ${connection?.remoteAddress}, last request code ${this.#raw.code}`);
+  }
+
   #handler(): ServerSocketHandler {
     return {
       open: (socket) => {
@@ -134,9 +156,14 @@ class Server implements RemotingServer, ConnectionOwner {
         const connection = new SocketConnection(socket, this);
         socket.data = connection;
         this.connections.add(connection);
+        if (this.#held) connection.holdReading(true);
         this.#options.onOpen?.(connection);
       },
-      data: (socket, chunk) => socket.data?.received(chunk),
+      data: (socket, chunk) => {
+        const observer = turnObserver();
+        if (observer === undefined) socket.data?.received(chunk);
+        else this.#observed(socket.data, chunk, observer);
+      },
       drain: (socket) => socket.data?.drained(),
       close: (socket, error) => socket.data?.socketClosed(error),
       error: (socket, error) => {

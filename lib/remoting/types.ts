@@ -119,6 +119,8 @@ export interface RemotingServerOptions {
 export interface RemotingServer {
   readonly port: number;
   readonly connections: ReadonlySet<Connection>;
+  /** Reads no connection, not even new ones, until it is called with false. */
+  holdReading(hold: boolean): void;
   /** Stops accepting. */
   stopListening(): void;
   /** Flushes and closes every connection; resolves when all are gone or after `graceMs`. */

@@ -436,6 +436,21 @@ test("what was stored, created and committed is there after a restart", async ()
   }
 });
 
+test("sends are refused while memory is short, with the reason; pulls are not", async () => {
+  const { load } = fixture.broker.context;
+  load.memoryShort = "900 MiB of own memory, want less than 850 MiB";
+  try {
+    const refused = await ask(sendRequest({ topic: "Short", body: "x" }));
+    expect(refused.code).toBe(2);
+    expect(refused.remark).toBe(
+      "[MEMORY]system busy, start flow control for a while: 900 MiB of own memory, want less than 850 MiB",
+    );
+  } finally {
+    load.memoryShort = "";
+  }
+  expect((await ask(sendRequest({ topic: "Short", body: "x" }))).code).toBe(0);
+});
+
 test("SYNC_FLUSH answers after the flush, in order", async () => {
   const own = await BrokerFixture.start({ flushDiskType: "SYNC_FLUSH" });
   try {

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { AssertionError } from "../../lib/base/assert.ts";
 import { encodeRequest, encodeResponse } from "../../lib/remoting/command.ts";
+import { unsentBytes } from "../../lib/remoting/output.ts";
 import { ResponseError } from "../../lib/remoting/response-error.ts";
 import { createRemotingServer } from "../../lib/remoting/server.ts";
 import type { Connection, Processor, ProcessorEntry, RawProcessor, RemotingServer } from "../../lib/remoting/types.ts";
@@ -247,6 +248,7 @@ describe("back-pressure", () => {
     peer.pause();
     peer.send(Buffer.concat(Array.from({ length: count }, (_, i) => request(REGION, i))));
     await until(() => Array.from(server.connections).some(({ pendingBytes }) => pendingBytes > 16 * 1024 * 1024));
+    expect(unsentBytes()).toBeGreaterThan(16 * 1024 * 1024);
     const pending = Math.max(...Array.from(server.connections, (connection) => connection.pendingBytes));
     expect(pending).toBeLessThan(17 * 1024 * 1024);
     peer.resume();
@@ -256,6 +258,7 @@ describe("back-pressure", () => {
       frames.every(({ body }) => body?.length === REGION_BYTES && body[0] === 7 && body[REGION_BYTES - 1] === 7),
     ).toBe(true);
     await until(() => released - before === count);
+    await until(() => unsentBytes() === 0);
   });
 
   test("regions of a reader that goes away are released once", async () => {
@@ -266,9 +269,27 @@ describe("back-pressure", () => {
     await until(() => Array.from(server.connections).some(({ pendingBytes }) => pendingBytes > 1024 * 1024));
     await peer[Symbol.asyncDispose]();
     await until(() => released - before === 50);
+    expect(unsentBytes()).toBe(0);
     await Bun.sleep(5);
     expect(released - before).toBe(50);
   });
+});
+
+test("connections that are held are not read, new ones neither, until they are let go", async () => {
+  await using peer = await RawPeer.connect(server.port);
+  peer.send(request(ECHO, 1, "before"));
+  await peer.received(1);
+  server.holdReading(true);
+  peer.send(request(ECHO, 2, "held"));
+  await using other = await RawPeer.connect(server.port);
+  other.send(request(ECHO, 3, "held too"));
+  await until(() => server.connections.size >= 2);
+  await Bun.sleep(20);
+  expect(peer.frames).toHaveLength(1);
+  expect(other.frames).toHaveLength(0);
+  server.holdReading(false);
+  expect((await peer.received(2))[1]?.body?.toString()).toBe("held");
+  expect((await other.received(1))[0]?.body?.toString()).toBe("held too");
 });
 
 describe("life of a connection", () => {

@@ -24,6 +24,7 @@ export function refuseSends(context: BrokerContext, now: number): Refusal | unde
       `${load.waitingSends} sends wait for flush or slave, limit sendThreadPoolQueueCapacity=${config.sendThreadPoolQueueCapacity}`,
     );
   }
+  if (load.memoryShort !== "") return busy("[MEMORY]", load.memoryShort);
   if (now < config.startAcceptSendRequestTimeStamp) {
     return {
       code: ResponseCode.SYSTEM_ERROR,
