@@ -1,4 +1,3 @@
-import { isIP } from "node:net";
 import { now } from "../base/clock.ts";
 import { ConfigError, errorText } from "../base/errors.ts";
 import { createLogger, type Logger } from "../base/log.ts";
@@ -7,7 +6,7 @@ import type { BrokerConfig } from "../config/broker-config.ts";
 import { brokerRefusal } from "../config/refusals.ts";
 import { createHaService } from "../ha/ha-service.ts";
 import type { HaService } from "../ha/types.ts";
-import { formatAddress, hostBytes, parseAddress } from "../remoting/address.ts";
+import { formatAddress, hostBytes } from "../remoting/address.ts";
 import { RequestCode, ResponseCode } from "../remoting/codes.ts";
 import { createRemotingServer } from "../remoting/server.ts";
 import type { Connection, RemotingResponse, RemotingServer } from "../remoting/types.ts";
@@ -259,14 +258,6 @@ class BrokerController implements Broker, BrokerContext {
     if (this.actingMaster?.acting !== true) this.followMaster(master?.masterAddr, master?.haServerAddr);
   }
 
-  /** In step: the slave has said what it holds, or this slave is connected. */
-  private haConnected(host: string): boolean {
-    const { client, slaves } = this.ha.status();
-    if (client !== undefined) return client.connected;
-    const same = (addr: string) => isIP(host) === 0 || parseAddress(addr).hostname === host;
-    return slaves.some(({ addr, slaveAckOffset }) => slaveAckOffset >= 0 && same(addr));
-  }
-
   private followMaster(masterAddr: string | undefined, haServerAddr: string | undefined): void {
     this.slaveSync?.setMasterAddr(masterAddr);
     this.followLog(haServerAddr);
@@ -488,7 +479,7 @@ class BrokerController implements Broker, BrokerContext {
       onOnline: () => this.outApi.start(),
       onMasterOffline: () => this.followMaster(undefined, undefined),
       onMasterOnline: (masterAddr, haServerAddr) => this.followMaster(masterAddr, haServerAddr),
-      haConnected: (host) => this.haConnected(host),
+      haConnected: (host) => this.ha.isConnected(host),
       onMembers: (count) => {
         this.ha.aliveReplicaNumInGroup = count;
       },

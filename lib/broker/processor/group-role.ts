@@ -1,9 +1,11 @@
+import { errorText } from "../../base/errors.ts";
+import { parseAddress } from "../../remoting/address.ts";
 import { RequestCode, ResponseCode } from "../../remoting/codes.ts";
 import { optionalLong, optionalString } from "../../remoting/headers.ts";
 import type { ProcessorEntry, RemotingCommand, RemotingResponse } from "../../remoting/types.ts";
 import type { BrokerContext } from "../broker-context.ts";
 import { MASTER_ID } from "../types.ts";
-import { success } from "./admin-request.ts";
+import { refusal, success } from "./admin-request.ts";
 
 /** What members of a group and name servers tell each other about roles [AdminBrokerProcessor]. */
 export function groupRoleProcessors(context: BrokerContext): [number, ProcessorEntry][] {
@@ -29,6 +31,11 @@ export function groupRoleProcessors(context: BrokerContext): [number, ProcessorE
       if (config.brokerId === MASTER_ID) {
         logger.warn("another broker says that it is this group's master: ignored", { address: masterHaAddress });
         return success();
+      }
+      try {
+        parseAddress(masterHaAddress);
+      } catch (error) {
+        throw refusal(ResponseCode.INVALID_PARAMETER, errorText(error));
       }
       // The log only: the master is about to take over this slave's tables, which its own older ones must not replace before.
       context.followLog(masterHaAddress);

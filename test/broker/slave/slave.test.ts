@@ -175,6 +175,26 @@ test("who reads far from the tail is sent to the slave and, once near it, back t
   expect(await suggested(master, false, 0)).toEqual([SUCCESS, "0"]);
 });
 
+test("who says where the master is must name an address; a master is told nothing", async () => {
+  const namesrv = await startNamesrv();
+  const master = await startBroker(namesrv);
+  const slave = await startBroker(namesrv, SLAVE);
+  const client = slave.client();
+  const say = (to: BrokerFixture, ext: Record<string, string>) =>
+    client.invoke(to.address, { code: RequestCode.EXCHANGE_BROKER_HA_INFO, ext }, 5_000);
+  expect((await say(slave, { masterHaAddress: "nowhere" })).code).toBe(ResponseCode.INVALID_PARAMETER);
+  expect((await say(master, { masterHaAddress: "127.0.0.1:1" })).code).toBe(0);
+  expect((await say(slave, {})).ext.masterHaAddress).toBeUndefined();
+  const { haServerAddress, initMaxOffset } = master.broker.context;
+  expect((await say(master, {})).ext).toMatchObject({
+    masterHaAddress: haServerAddress,
+    masterAddress: master.address,
+    masterFlushOffset: String(initMaxOffset),
+  });
+  const notice = { code: RequestCode.NOTIFY_MIN_BROKER_ID_CHANGE, ext: { minBrokerId: "x" } };
+  expect((await client.invoke(slave.address, notice, 5_000)).code).not.toBe(0);
+});
+
 test("a slave refuses sends and ends no transactions", async () => {
   const namesrv = await startNamesrv();
   const slave = await startBroker(namesrv, SLAVE);
