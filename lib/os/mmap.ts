@@ -12,6 +12,7 @@ const ADDRESS_MAX = 2 ** 48;
 
 const MADV_RANDOM = 1;
 const MADV_WILLNEED = 3;
+const MADV_DONTNEED = 4;
 const MADV_POPULATE_WRITE = 23;
 
 export const PAGE_BYTES = 4096;
@@ -63,6 +64,13 @@ export function populateWrite(address: number, length: number): number {
 export function willNeed(mapping: Mapping, start: number, end: number): void {
   const from = start - (start % PAGE_BYTES);
   libc().madvise(mapping.address + from, Math.min(end, mapping.length) - from, MADV_WILLNEED);
+}
+
+/** Gives the memory of whole pages inside [start, end) of an anonymous mapping back; they read as zeros from then on. */
+export function dropPages(mapping: Mapping, start: number, end: number): void {
+  const from = Math.ceil(start / PAGE_BYTES) * PAGE_BYTES;
+  const to = end - (end % PAGE_BYTES);
+  if (to > from) libc().madvise(mapping.address + from, to - from, MADV_DONTNEED);
 }
 
 /** Faults bring in single pages: without it the first touch of a sparse file makes zeros for the whole read-ahead window (1.4 ms at 8 MiB). */

@@ -182,6 +182,7 @@ class LogStore implements MessageStore, CommitLogFollower {
     }
     // With SYNC_FLUSH what was flushed becomes readable: consumers see it before its senders are answered.
     if (this.log.dispatchedOffset < this.log.readableEnd) this.reput.wake();
+    if (this.log.transient?.durable === true) this.listeners.onAppended?.();
     this.listeners.onFlushed?.();
   }
 
@@ -344,12 +345,14 @@ class LogStore implements MessageStore, CommitLogFollower {
       else done("PUT_OK");
       return;
     }
-    if (!wait) {
+    const staged = this.log.transient?.durable === true;
+    if (!wait && !staged) {
       this.flushService.wake();
       done("PUT_OK");
       return;
     }
-    if (awaitReplication === undefined) this.flushService.wait(physicalEnd, done);
+    // Before its flush the record is in this process only: who does not want to wait waits nevertheless, but for no slave.
+    if (awaitReplication === undefined || !wait) this.flushService.wait(physicalEnd, done);
     else this.awaitBoth(physicalEnd, awaitReplication, done);
   }
 

@@ -10,7 +10,7 @@ import type { PutMessageStatus } from "../../lib/store/types.ts";
 import { until } from "../support/until.ts";
 import { LogLines, message, openStore, type Store, smallConfig, TempDir } from "./store-fixture.ts";
 
-/** Counts flushes of mapped files while it lives; `fail` makes them fail, `hold` makes them wait. */
+/** Counts flushes of mapped files and durable writes while it lives; `fail` makes them fail, `hold` makes them wait. */
 class FlushSpy implements Disposable {
   calls = 0;
   inFlight = 0;
@@ -18,25 +18,34 @@ class FlushSpy implements Disposable {
   failWith: Error | undefined;
   hold: Promise<void> | undefined;
   private readonly original = MappedFile.prototype.flush;
+  private readonly originalWrite = TransientStore.prototype.write;
 
   constructor() {
     const spy = this;
-    MappedFile.prototype.flush = async function (this: MappedFile) {
-      spy.calls++;
-      spy.inFlight++;
-      spy.inFlightMax = Math.max(spy.inFlightMax, spy.inFlight);
-      try {
-        await spy.hold;
-        if (spy.failWith !== undefined) throw spy.failWith;
-        await spy.original.call(this);
-      } finally {
-        spy.inFlight--;
-      }
+    MappedFile.prototype.flush = function (this: MappedFile) {
+      return spy.count(() => spy.original.call(this));
     };
+    TransientStore.prototype.write = function (this: TransientStore, ...args) {
+      return spy.count(() => spy.originalWrite.apply(this, args));
+    };
+  }
+
+  private async count<T>(run: () => Promise<T>): Promise<T> {
+    this.calls++;
+    this.inFlight++;
+    this.inFlightMax = Math.max(this.inFlightMax, this.inFlight);
+    try {
+      await this.hold;
+      if (this.failWith !== undefined) throw this.failWith;
+      return await run();
+    } finally {
+      this.inFlight--;
+    }
   }
 
   [Symbol.dispose](): void {
     MappedFile.prototype.flush = this.original;
+    TransientStore.prototype.write = this.originalWrite;
   }
 }
 
@@ -71,9 +80,21 @@ describe("group commit", () => {
     await store.shutdown();
   });
 
-  test("WAIT=false is answered at once and flushed nevertheless", async () => {
+  test("WAIT=false waits for the flush too, before which a killed process would lose the message, but for no slave", async () => {
     using dir = new TempDir();
-    const store = await openStore(smallConfig(dir.path, SYNC));
+    const asked: number[] = [];
+    const awaitReplication = (end: number) => void asked.push(end);
+    const store = await openStore(smallConfig(dir.path, SYNC), { awaitReplication });
+    const { physicalEnd } = store.append(message("T", 0, "x"));
+    expect(await durable(store, physicalEnd, false)).toBe("PUT_OK");
+    expect(store.flushedWhere).toBe(physicalEnd);
+    expect(asked).toEqual([]);
+    await store.shutdown();
+  });
+
+  test("WAIT=false is answered at once where records are written into the file (readUnCommitted)", async () => {
+    using dir = new TempDir();
+    const store = await openStore(smallConfig(dir.path, { ...SYNC, readUnCommitted: true }));
     const { physicalEnd } = store.append(message("T", 0, "x"));
     let answered: PutMessageStatus | undefined;
     store.awaitDurable(physicalEnd, false, (status) => {
@@ -126,6 +147,26 @@ describe("group commit", () => {
     await store.shutdown();
     expect(existsSync(join(dir.path, "abort"))).toBe(true);
     expect(logger.lines.filter((line) => line.startsWith("error cannot flush the commit log")).length).toBe(1);
+  });
+
+  test("a durable write reaches the disk before anyone is answered, rolls included, and its memory is given back", async () => {
+    using dir = new TempDir();
+    const config = smallConfig(dir.path, { ...SYNC, mappedFileSizeCommitLog: 16 * 1024 * 1024 });
+    const store = await openStore(config);
+    const body = "b".repeat(60_000);
+    for (let round = 0; round < 40; round++) {
+      const ends = Array.from({ length: 20 }, () => store.append(message("T", 0, body)).physicalEnd);
+      expect(store.getMaxOffsetInQueue("T", 0)).toBe(round * 20);
+      expect(await Promise.all(ends.map((end) => durable(store, end)))).toEqual(Array(20).fill("PUT_OK"));
+      expect(store.flushedWhere).toBe(ends[19]!);
+      for (const file of store.log.files.files) expect(file.flushedPosition).toBe(file.wrotePosition);
+    }
+    expect(store.log.files.files.length).toBe(3);
+    await store.shutdown();
+    expect((await checkStore(config)).problems).toEqual([]);
+    const again = await openStore(config);
+    expect(again.getMaxOffsetInQueue("T", 0)).toBe(800);
+    await again.shutdown();
   });
 
   test("flush and slave are waited for together; the slave's failure is the one told", async () => {

@@ -35,6 +35,8 @@ import { type TransientBuffer, TransientStore } from "./transient-store.ts";
 const SCHEDULE_TOPIC = "SCHEDULE_TOPIC_XXXX";
 /** What was written this recently is in memory without asking the kernel; less where memory is short. */
 const HOT_BYTES = Math.min(256 * 1024 * 1024, memoryBytes() / 16);
+/** Files that may wait for their last write with SYNC_FLUSH; one more is written into its mapping. */
+const SYNC_BUFFERS = 4;
 /** After a file could not be made, the disk is asked again this much later. */
 const CREATE_RETRY_MS = 1000;
 
@@ -61,7 +63,7 @@ export interface CommitLogOptions {
 export class CommitLog {
   readonly files: MappedFileQueue;
   readonly allocator: FileAllocator;
-  /** Memory before the files, with transientStorePoolEnable. */
+  /** Memory before the files, with transientStorePoolEnable or SYNC_FLUSH. */
   readonly transient: TransientStore | undefined;
   /** Records below are dispatched; equal to `maxOffset` when nothing is behind. */
   dispatchedOffset = 0;
@@ -112,9 +114,11 @@ export class CommitLog {
     });
     const warm = config.warmMapedFileEnable;
     this.allocator = new FileAllocator({ fileSize, warm, workerEntry: options.workerEntry, logger: options.logger });
-    const asyncMaster = config.flushDiskType === "ASYNC_FLUSH" && config.brokerRole !== "SLAVE";
-    if (config.transientStorePoolEnable && asyncMaster)
+    const master = config.brokerRole !== "SLAVE";
+    const asyncFlush = config.flushDiskType === "ASYNC_FLUSH";
+    if (config.transientStorePoolEnable && asyncFlush && master)
       this.transient = new TransientStore(config.transientStorePoolSize);
+    else if (!asyncFlush && master && !config.readUnCommitted) this.transient = new TransientStore(SYNC_BUFFERS, true);
     this.dispatchAtOnce =
       this.transient === undefined && (config.flushDiskType === "ASYNC_FLUSH" || config.readUnCommitted);
     this.topics = new TopicNames(config.autoMessageVersionOnTopicLen);
@@ -471,10 +475,10 @@ export class CommitLog {
     this.position = file.wrotePosition;
     this.buffer = file.buffer;
     this.view = file.view;
-    // Else pages are touched in folios of up to 2 MiB, and every fdatasync writes the whole folio that one record dirtied.
-    if (this.config.flushDiskType === "SYNC_FLUSH") file.adviseRandom();
     this.transientBuffer = undefined;
     this.transientBuffer = this.openTransient(file);
+    // Else pages are touched in folios of up to 2 MiB, and every fdatasync writes the whole folio that one record dirtied.
+    if (this.config.flushDiskType === "SYNC_FLUSH" && this.transientBuffer === undefined) file.adviseRandom();
     if (this.transientBuffer !== undefined) {
       this.buffer = this.transientBuffer.mapping.buffer;
       this.view = this.transientBuffer.view;

@@ -60,7 +60,7 @@ export class FlushService {
     this.running = true;
     this.lastThoroughFlush = this.lastThoroughCommit = performance.now();
     this.scheduleFlush();
-    if (this.log.transient !== undefined) this.scheduleCommit();
+    if (this.log.transient?.durable === false) this.scheduleCommit();
   }
 
   get waiting(): number {
@@ -114,23 +114,29 @@ export class FlushService {
 
   private async flushOnce(): Promise<void> {
     const { log } = this;
-    const target = log.committedWhere;
-    // With the transient store the newest record may not be in a file yet: its time is then not claimed.
-    const stamp = target === log.maxOffset ? log.lastStoreTimestamp : 0;
+    const stamp = log.lastStoreTimestamp;
+    const stampEnd = log.maxOffset;
+    let target = log.committedWhere;
     try {
+      if (log.transient?.durable === true) {
+        await log.transient.commit(0);
+        target = log.committedWhere;
+      }
       if (target > log.flushedWhere) await log.flushFiles();
     } catch (error) {
       this.fail(error);
       throw this.failure;
     }
     if (target > log.flushedWhere) log.flushedWhere = target;
-    this.listener.onFlushed(stamp);
+    // With the transient store the newest record may not be in a file yet: its time is then not claimed.
+    this.listener.onFlushed(target >= stampEnd ? stamp : 0);
     this.answer("PUT_OK", log.flushedWhere);
   }
 
   private fail(error: unknown): void {
     if (this.failure !== undefined) return;
     this.failure = new Error(`cannot flush the commit log: ${errorText(error)}`, { cause: error });
+    this.log.transient?.abandon();
     this.logger?.error(`${this.failure.message}; the store takes no more writes`);
     this.answer("SERVICE_NOT_AVAILABLE", Number.POSITIVE_INFINITY);
     this.listener.onFatal(this.failure);

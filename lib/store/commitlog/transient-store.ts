@@ -1,10 +1,12 @@
-import { write, writeSync } from "node:fs";
-import { type Mapping, mapAnonymous, unmap } from "../../os/mmap.ts";
+import { closeSync, constants, openSync, write, writeSync } from "node:fs";
+import { dropPages, type Mapping, mapAnonymous, unmap } from "../../os/mmap.ts";
 import type { MappedFile } from "../mappedfile/mapped-file.ts";
 
 const PAGE_BYTES = 4096;
 /** Bytes of one write: a pool thread is busy that long at most, and the loop never. */
 const WRITE_BYTES_MAX = 4 * 1024 * 1024;
+/** Memory of what was written is given back in pieces of this size. */
+const DROP_BYTES = 8 * 1024 * 1024;
 
 /** Memory that stands before a file of the log [TransientStorePool]. */
 export interface TransientBuffer {
@@ -13,29 +15,49 @@ export interface TransientBuffer {
   readonly view: DataView;
   /** End of what was appended; `file.wrotePosition` is the end of what was committed. */
   wrotePosition: number;
+  /** Descriptor with O_DSYNC, -1 where a commit need not be durable. */
+  readonly durable: number;
+  /** The memory before it was given back. */
+  droppedEnd: number;
 }
 
 /**
  * With `transientStorePoolEnable` records are appended to memory and written to the file later ("commit"): reads see only what
  * is committed, a killed process loses the rest, a stop commits everything. Buffers wait oldest first; the newest takes appends.
+ *
+ * SYNC_FLUSH uses it too (`durable`): a commit is one write through O_DSYNC and moves `flushedPosition` with it. Records written
+ * into the mapping would have to be cleaned out of the page table by each fdatasync, while the loop faults on the same pages.
+ * Nothing is acknowledged before its commit, so that what a killed process loses nobody was promised.
  */
 export class TransientStore {
   private readonly buffers: TransientBuffer[] = [];
   private readonly poolSize: number;
   private committing: Promise<void> | undefined;
+  private abandoned = false;
 
-  constructor(poolSize: number) {
+  constructor(
+    poolSize: number,
+    readonly durable = false,
+  ) {
     this.poolSize = Math.max(1, poolSize);
   }
 
   /** A buffer for a file that now takes appends; undefined with the pool exhausted: that file is then written without one. */
   open(file: MappedFile): TransientBuffer | undefined {
     if (this.buffers.length >= this.poolSize) return undefined;
-    const mapping = mapAnonymous(file.fileSize);
+    const durable = this.durable ? openSync(file.path, constants.O_WRONLY | constants.O_DSYNC) : -1;
+    let mapping: Mapping;
+    try {
+      mapping = mapAnonymous(file.fileSize);
+    } catch (error) {
+      if (durable >= 0) closeSync(durable);
+      throw error;
+    }
     const { buffer } = mapping;
     const view = new DataView(buffer.buffer, buffer.byteOffset, buffer.length);
     file.retain();
-    const entry = { file, mapping, view, wrotePosition: file.wrotePosition };
+    const { wrotePosition } = file;
+    const entry = { file, mapping, view, wrotePosition, durable, droppedEnd: wrotePosition };
     this.buffers.push(entry);
     return entry;
   }
@@ -55,6 +77,7 @@ export class TransientStore {
   /** Writes to the files what is there, if it is `leastPages` pages or ends a file; one commit runs at a time. */
   commit(leastPages: number): Promise<void> {
     if (this.committing !== undefined) return this.committing;
+    if (this.abandoned) return Promise.resolve();
     if (this.behindBytes === 0 || (this.buffers.length === 1 && this.behindBytes < leastPages * PAGE_BYTES)) {
       return Promise.resolve();
     }
@@ -69,14 +92,19 @@ export class TransientStore {
       const entry = this.buffers[0];
       if (entry === undefined) return;
       const end = entry.wrotePosition;
-      while (entry.file.wrotePosition < end) await commitSlice(entry, end);
+      while (entry.file.wrotePosition < end) await this.commitSlice(entry, end);
       if (!this.dropWhenDone(entry)) return;
     }
   }
 
+  /** A write or flush failed: what is in memory only stays there and goes with the process. */
+  abandon(): void {
+    this.abandoned = true;
+  }
+
   /** Commits everything on the loop: at stop. */
   commitNow(): void {
-    for (;;) {
+    while (!this.abandoned) {
       const entry = this.buffers[0];
       if (entry === undefined) return;
       const { file, mapping } = entry;
@@ -93,6 +121,23 @@ export class TransientStore {
     }
   }
 
+  private async commitSlice(entry: TransientBuffer, end: number): Promise<void> {
+    const { file, mapping } = entry;
+    const start = file.wrotePosition;
+    const done = start + (await this.write(entry, start, Math.min(end - start, WRITE_BYTES_MAX)));
+    file.wrotePosition = done;
+    // What stands before it may have been written into the mapping, which only a flush brings to the disk.
+    if (this.durable && file.flushedPosition === start) file.flushedPosition = done;
+    if (done - entry.droppedEnd < DROP_BYTES) return;
+    dropPages(mapping, entry.droppedEnd, done);
+    entry.droppedEnd = done;
+  }
+
+  /** One write; apart so that tests can make it fail or wait. */
+  write(entry: TransientBuffer, start: number, bytes: number): Promise<number> {
+    return writeSlice(entry, start, bytes);
+  }
+
   /** Gives back a buffer whose file is full and written; true when there may be a next one. */
   private dropWhenDone(entry: TransientBuffer): boolean {
     if (entry.file.wrotePosition < entry.file.fileSize || this.buffers[0] !== entry) return false;
@@ -103,6 +148,7 @@ export class TransientStore {
 
   private free(entry: TransientBuffer): void {
     unmap(entry.mapping);
+    if (entry.durable >= 0) closeSync(entry.durable);
     entry.file.release();
   }
 
@@ -114,14 +160,12 @@ export class TransientStore {
   }
 }
 
-function commitSlice(entry: TransientBuffer, end: number): Promise<void> {
-  const start = entry.file.wrotePosition;
-  const bytes = Math.min(end - start, WRITE_BYTES_MAX);
+/** Writes `bytes` from `start` on where the file has them; resolves to how many were written. */
+function writeSlice(entry: TransientBuffer, start: number, bytes: number): Promise<number> {
+  const { file, mapping, durable } = entry;
   return new Promise((resolve, reject) => {
-    write(entry.file.descriptor, entry.mapping.buffer, start, bytes, start, (error, written) => {
-      if (error) return reject(error);
-      entry.file.wrotePosition = start + written;
-      resolve();
-    });
+    write(durable >= 0 ? durable : file.descriptor, mapping.buffer, start, bytes, start, (error, written) =>
+      error ? reject(error) : resolve(written),
+    );
   });
 }
