@@ -138,14 +138,17 @@ three more turns for itself; a ratio is taken round by round, its lowest and hig
 are service times; those of the steady rate count from the intended time of sending. CLIENT-BOUND marks a turn in which the generator's
 thread was the limit: the broker can do more. Absolute figures are this machine's; the ratios are what is claimed.
 
-| what | which |
-| --- | --- |
-| mq | ${newest.mq} |
-| Java | ${newest.java} |
-| machine | ${newest.machine} |
-| system | ${newest.system} |
-| disk | ${newest.disk} |
-| date | ${newest.date} UTC |
+${table(
+  ["what", "which"],
+  [
+    ["mq", newest.mq],
+    ["Java", newest.java],
+    ["machine", newest.machine],
+    ["system", newest.system],
+    ["disk", newest.disk],
+    ["date", `${newest.date} UTC`],
+  ],
+)}
 
 The JVM's flags: \`${JAVA_FLAGS.join(" ")}\`.
 
