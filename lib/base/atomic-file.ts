@@ -6,12 +6,13 @@ import {
   linkSync,
   mkdirSync,
   openSync,
+  readdirSync,
   renameSync,
   rmSync,
   writeSync,
 } from "node:fs";
 import { link, mkdir, open, rename, rm } from "node:fs/promises";
-import { dirname } from "node:path";
+import { basename, dirname } from "node:path";
 
 /** What becomes of the file that was there before: `.bak`, or nothing when it is known to be bad. */
 export interface AtomicFileOptions {
@@ -24,6 +25,15 @@ let temporaryNumber = 0;
 function temporaryName(path: string): string {
   temporaryNumber++;
   return `${path}.${process.pid}.${temporaryNumber}.tmp`;
+}
+
+/** Removes what writers of `path` left that were killed. Only for who knows that nobody writes it now. */
+export function removeTemporaries(path: string): void {
+  const folder = dirname(path);
+  if (!existsSync(folder)) return;
+  for (const name of readdirSync(folder))
+    if (name.startsWith(basename(path)) && /^(\.bak)?\.\d+\.\d+\.tmp$/.test(name.slice(basename(path).length)))
+      rmSync(`${folder}/${name}`, { force: true });
 }
 
 /**

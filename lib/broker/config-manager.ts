@@ -1,5 +1,5 @@
 import { existsSync, readFileSync, renameSync } from "node:fs";
-import { writeFileAtomic, writeFileAtomicSync } from "../base/atomic-file.ts";
+import { removeTemporaries, writeFileAtomic, writeFileAtomicSync } from "../base/atomic-file.ts";
 import { ConfigError, errorText } from "../base/errors.ts";
 import { parseFastjson } from "../base/fastjson.ts";
 import type { Logger } from "../base/log.ts";
@@ -44,10 +44,11 @@ export abstract class ConfigManager {
   }
 
   /**
-   * Reads the file, or `.bak` when it is missing, empty or bad, and says so. Both missing is a first start.
+   * To be called under the store's lock. Reads the file, or `.bak` when it is missing, empty or bad, and says so. Both missing is a first start.
    * Throws ConfigError when both exist and neither can be read: going on would lose the table without a word.
    */
   load(): void {
+    removeTemporaries(this.path);
     const main = this.#read(this.path);
     if (main.outcome !== "loaded") {
       const backup = this.#read(`${this.path}.bak`);
