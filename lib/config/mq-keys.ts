@@ -17,6 +17,10 @@ export const mqKeys = {
     "bytes of own memory (heap, buffers, store pool; no mapped files) before which sends are refused; 0 = 80 % of the machine's or the control group's",
     { min: 0 },
   ),
+  mqLockMemory: key.boolean(
+    true,
+    "lock the store pool (transientStorePoolEnable) and the log file in use (warmMapedFileEnable) in memory, as RocketMQ does",
+  ),
   mqPauseLogPath: key.optional(
     "file for event-loop pauses and heap collections, in /dev/shm for instance; none unless set",
   ),

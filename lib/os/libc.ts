@@ -12,6 +12,8 @@ const SYMBOLS = {
   },
   munmap: { args: [FFIType.u64, FFIType.u64], returns: FFIType.i32 },
   madvise: { args: [FFIType.u64, FFIType.u64, FFIType.i32], returns: FFIType.i32 },
+  mlock: { args: [FFIType.u64, FFIType.u64], returns: FFIType.i32 },
+  munlock: { args: [FFIType.u64, FFIType.u64], returns: FFIType.i32 },
   mincore: { args: [FFIType.u64, FFIType.u64, FFIType.ptr], returns: FFIType.i32 },
   posix_fallocate: { args: [FFIType.i32, FFIType.u64, FFIType.u64], returns: FFIType.i32 },
   fallocate: { args: [FFIType.i32, FFIType.i32, FFIType.u64, FFIType.u64], returns: FFIType.i32 },

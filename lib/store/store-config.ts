@@ -28,6 +28,8 @@ export interface StoreConfig {
   transientStorePoolEnable: boolean;
   transientStorePoolSize: number;
   warmMapedFileEnable: boolean;
+  /** Of mq: the two above are locked in memory. */
+  mqLockMemory: boolean;
   /** Pages of 4 KiB. */
   flushLeastPagesWhenWarmMapedFile: number;
 
@@ -93,6 +95,7 @@ const DEFAULTS: Omit<StoreConfig, "storePathRootDir"> = {
   transientStorePoolEnable: false,
   transientStorePoolSize: 5,
   warmMapedFileEnable: false,
+  mqLockMemory: true,
   flushLeastPagesWhenWarmMapedFile: 4096,
   maxMessageSize: 4 * 1024 * 1024,
   autoMessageVersionOnTopicLen: true,
@@ -124,3 +127,18 @@ const DEFAULTS: Omit<StoreConfig, "storePathRootDir"> = {
   diskSpaceWarningLevelRatio: 90,
   diskSpaceCleanForciblyRatio: 85,
 };
+
+/** Bytes of the log that are held in memory by mlock: the whole pool, or with warm files the one in use and the next; 0 where nothing is. */
+export function lockedBytes(config: StoreConfig): number {
+  if (!config.mqLockMemory) return 0;
+  const { mappedFileSizeCommitLog: fileSize, transientStorePoolSize } = config;
+  if (usesPool(config)) return fileSize * transientStorePoolSize;
+  return config.warmMapedFileEnable ? fileSize * WARM_FILES : 0;
+}
+
+/** Whether records wait in memory for their file: ASYNC_FLUSH on a master only [MessageStoreConfig#isTransientStorePoolEnable]. */
+export function usesPool(config: StoreConfig): boolean {
+  return config.transientStorePoolEnable && config.flushDiskType === "ASYNC_FLUSH" && config.brokerRole !== "SLAVE";
+}
+
+const WARM_FILES = 2;

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { ProcessMemory } from "../../lib/os/memory.ts";
 import { FileAllocator } from "../../lib/store/commitlog/file-allocator.ts";
 import { createMessageStore } from "../../lib/store/message-store.ts";
 import { until } from "../support/until.ts";
@@ -39,7 +40,13 @@ describe("the helper", () => {
 
   test("warmMapedFileEnable: every page of a new file is in memory", async () => {
     using dir = new TempDir();
-    const allocator = new FileAllocator({ fileSize: MIB, warm: true, workerEntry: ENTRY, logger: undefined });
+    const allocator = new FileAllocator({
+      fileSize: MIB,
+      warm: true,
+      lockBytes: 0,
+      workerEntry: ENTRY,
+      logger: undefined,
+    });
     allocator.start();
     const path = join(dir.path, "00000000000000000000");
     allocator.prepare(path);
@@ -50,10 +57,52 @@ describe("the helper", () => {
     await allocator.close();
   });
 
+  test("the store pool is touched and locked ahead of the writer, let go at the end", async () => {
+    using dir = new TempDir();
+    const config = smallConfig(dir.path, {
+      mappedFileSizeCommitLog: MIB,
+      flushDiskType: "ASYNC_FLUSH",
+      transientStorePoolEnable: true,
+      transientStorePoolSize: 1,
+    });
+    const logger = new LogLines();
+    const memory = new ProcessMemory();
+    const before = memory.lockedBytes();
+    const store = createMessageStore(config, {}, logger, { workerEntry: ENTRY, usedPercent: () => 10 });
+    await store.load();
+    store.start();
+    store.append(message("T", 0, Buffer.alloc(1000, "x")));
+    const told = () => logger.lines.some((line) => line.includes("messages are not locked"));
+    await until(() => memory.lockedBytes() - before === MIB || told());
+    await store.shutdown();
+    expect(memory.lockedBytes()).toBe(before);
+    memory.close();
+  });
+
+  test("memory that cannot be locked is said once, with the limit found and wanted", async () => {
+    const logger = new LogLines();
+    const allocator = new FileAllocator({
+      fileSize: 64 * MIB,
+      warm: false,
+      lockBytes: 320 * MIB,
+      workerEntry: ENTRY,
+      logger,
+    });
+    allocator.start();
+    // No memory is there: mlock fails as it does beyond the limit (ENOMEM).
+    const nowhere = { address: 4096, fileSize: 64 * MIB, wrotePosition: 0, retain: () => true, release: () => {} };
+    allocator.touchAhead(nowhere, 0);
+    await until(() => logger.lines.length > 0);
+    await allocator.close();
+    expect(logger.lines).toHaveLength(1);
+    expect(logger.lines[0]).toContain("messages are not locked in memory: out of memory");
+    expect(logger.lines[0]).toMatch(/memlock limit (unlimited|\d+ MiB), want 320 MiB or unlimited/);
+  });
+
   test("what it cannot make is told and made at the roll, or refused there", async () => {
     using dir = new TempDir();
     const logger = new LogLines();
-    const allocator = new FileAllocator({ fileSize: MIB, warm: false, workerEntry: ENTRY, logger });
+    const allocator = new FileAllocator({ fileSize: MIB, warm: false, lockBytes: 0, workerEntry: ENTRY, logger });
     allocator.start();
     const path = join(dir.path, "later", "00000000000000000000");
     allocator.prepare(path);
@@ -70,7 +119,7 @@ describe("the helper", () => {
     using dir = new TempDir();
     const logger = new LogLines();
     const workerEntry = join(dir.path, "not-there.ts");
-    const allocator = new FileAllocator({ fileSize: MIB, warm: false, workerEntry, logger });
+    const allocator = new FileAllocator({ fileSize: MIB, warm: false, lockBytes: 0, workerEntry, logger });
     allocator.start();
     await until(() => logger.lines.length > 0);
     const file = allocator.open(join(dir.path, "00000000000000000000"));

@@ -22,7 +22,7 @@ import { memoryBytes } from "../../os/memory.ts";
 import { deliverTimestamp, parseDelayLevels } from "../delay-levels.ts";
 import type { MappedFile } from "../mappedfile/mapped-file.ts";
 import { MappedFileQueue } from "../mappedfile/mapped-file-queue.ts";
-import type { StoreConfig } from "../store-config.ts";
+import { lockedBytes, type StoreConfig, usesPool } from "../store-config.ts";
 import type { AppendResult, PutMessageStatus } from "../types.ts";
 import { copyHead, copyItem } from "./batch-message.ts";
 import { type CommitLogFollower, DispatchRequest } from "./dispatch-request.ts";
@@ -113,12 +113,11 @@ export class CommitLog {
       logger: options.logger,
     });
     const warm = config.warmMapedFileEnable;
-    this.allocator = new FileAllocator({ fileSize, warm, workerEntry: options.workerEntry, logger: options.logger });
-    const master = config.brokerRole !== "SLAVE";
-    const asyncFlush = config.flushDiskType === "ASYNC_FLUSH";
-    if (config.transientStorePoolEnable && asyncFlush && master)
-      this.transient = new TransientStore(config.transientStorePoolSize);
-    else if (!asyncFlush && master && !config.readUnCommitted) this.transient = new TransientStore(SYNC_BUFFERS, true);
+    const { workerEntry, logger } = options;
+    this.allocator = new FileAllocator({ fileSize, warm, lockBytes: lockedBytes(config), workerEntry, logger });
+    const syncMaster = config.flushDiskType === "SYNC_FLUSH" && config.brokerRole !== "SLAVE";
+    if (usesPool(config)) this.transient = new TransientStore(config.transientStorePoolSize);
+    else if (syncMaster && !config.readUnCommitted) this.transient = new TransientStore(SYNC_BUFFERS, true);
     this.dispatchAtOnce =
       this.transient === undefined && (config.flushDiskType === "ASYNC_FLUSH" || config.readUnCommitted);
     this.topics = new TopicNames(config.autoMessageVersionOnTopicLen);
@@ -503,7 +502,9 @@ export class CommitLog {
     const half = this.files.fileSize / 2;
     const step = this.position + allocator.touchStepBytes;
     this.touchAt = this.position < half ? Math.min(step, half) : step;
-    if (this.transientBuffer === undefined) allocator.touchAhead(current, this.position);
+    // Memory of SYNC_FLUSH is given back soon: what is touched ahead would only add to it.
+    if (this.transient?.durable !== true || this.transientBuffer === undefined)
+      allocator.touchAhead(this.transientBuffer ?? current, this.position);
     if (this.position >= half) allocator.prepare(this.files.pathOf(this.files.nextFileOffset()));
   }
 

@@ -1,6 +1,8 @@
 import { unlinkSync } from "node:fs";
 import { Worker } from "node:worker_threads";
 import type { Logger } from "../../base/log.ts";
+import { errnoText } from "../../os/libc.ts";
+import { memlockLimit } from "../../os/memlock.ts";
 import type { AllocateReply, AllocateRequest } from "../mappedfile/allocate-worker.ts";
 import { MappedFile } from "../mappedfile/mapped-file.ts";
 
@@ -16,10 +18,21 @@ const TOUCHES_PENDING_MAX = 16;
 /** The helper finishes what it does within this time, or is left behind. */
 const CLOSE_MS_MAX = 3000;
 
+/** Memory that the helper touches; it stays mapped as long as it is retained. */
+export interface Touchable {
+  readonly address: number;
+  readonly fileSize: number;
+  readonly wrotePosition: number;
+  retain(): boolean;
+  release(): void;
+}
+
 export interface FileAllocatorOptions {
   fileSize: number;
   /** Touch every page of a new file before use (`warmMapedFileEnable`). */
   warm: boolean;
+  /** Bytes that are to be locked in memory in the end (the store pool, or the file in use and the next one); 0 locks nothing. */
+  lockBytes: number;
   /** Entry file of the helper Worker, which must call `runAllocateWorker` when its role is `allocate`; undefined = no helper. */
   workerEntry: string | undefined;
   logger: Logger | undefined;
@@ -36,12 +49,13 @@ export class FileAllocator {
   private prepared = "";
   private preparedState: "none" | "pending" | "ready" = "none";
   private touchedEnd = 0;
-  private touchedFile: MappedFile | undefined;
+  private touchedFile: Touchable | undefined;
+  private lockPossible = true;
   private touchesPending = 0;
   private touchPossible = true;
   /** Append bytes seen: the window ahead grows with them. */
   private writtenBytes = 0;
-  private readonly held: MappedFile[] = [];
+  private readonly held: Touchable[] = [];
 
   constructor(options: FileAllocatorOptions) {
     this.options = options;
@@ -88,8 +102,9 @@ export class FileAllocator {
   }
 
   /** Keeps pages touched ahead of `position` in `file`. Called when the writer has passed `touchAt`. */
-  touchAhead(file: MappedFile, position: number): void {
+  touchAhead(file: Touchable, position: number): void {
     if (this.touchedFile !== file) {
+      this.unlock(this.touchedFile);
       this.touchedFile = file;
       this.touchedEnd = position - (position % TOUCH_STEP_BYTES);
     }
@@ -103,7 +118,8 @@ export class FileAllocator {
       const bytes = Math.min(TOUCH_STEP_BYTES, file.fileSize - this.touchedEnd);
       this.held.push(file);
       this.touchesPending++;
-      this.post({ kind: "touch", address: file.address + this.touchedEnd, bytes });
+      const locking = this.locks ? "lock" : "";
+      this.post({ kind: "touch", address: file.address + this.touchedEnd, bytes, locking });
       this.touchedEnd += bytes;
     }
   }
@@ -118,13 +134,37 @@ export class FileAllocator {
     ) {
       this.held.push(file);
       this.touchesPending++;
-      this.post({ kind: "touch", address: file.address + at, bytes: Math.min(TOUCH_STEP_BYTES, end - at) });
+      const bytes = Math.min(TOUCH_STEP_BYTES, end - at);
+      this.post({ kind: "touch", address: file.address + at, bytes, locking: "" });
     }
   }
 
   /** How far the writer may go before `touchAhead` wants to be called again. */
   get touchStepBytes(): number {
     return TOUCH_STEP_BYTES;
+  }
+
+  private get locks(): boolean {
+    return this.options.lockBytes > 0 && this.lockPossible;
+  }
+
+  /** A file that takes no more appends may leave memory again; the pool's memory is unmapped instead. */
+  private unlock(file: Touchable | undefined): void {
+    if (file === undefined || !this.locks || this.worker === undefined || !file.retain()) return;
+    this.held.push(file);
+    this.touchesPending++;
+    this.post({ kind: "touch", address: file.address, bytes: file.fileSize, locking: "unlock" });
+  }
+
+  /** Said once: from then on pages are touched only. */
+  private lockFailed(code: number): void {
+    if (!this.lockPossible) return;
+    this.lockPossible = false;
+    const limit = memlockLimit();
+    const found = limit === undefined ? "unknown" : limit === Infinity ? "unlimited" : `${mib(limit)} MiB`;
+    this.options.logger?.warn(
+      `messages are not locked in memory: ${errnoText(code)}; memlock limit ${found}, want ${mib(this.options.lockBytes)} MiB or unlimited (LimitMEMLOCK of the unit, memlock in limits.conf), or mqLockMemory=false`,
+    );
   }
 
   private post(request: AllocateRequest): void {
@@ -137,6 +177,7 @@ export class FileAllocator {
       this.held.shift()?.release();
       // EINVAL: a kernel before 5.14 does not know MADV_POPULATE_WRITE. Pages are then faulted in by the writer.
       if (reply.errno !== 0) this.touchPossible = false;
+      if (reply.lockErrno !== 0) this.lockFailed(reply.lockErrno);
       if (this.options.warm && this.touchedFile !== undefined)
         this.touchAhead(this.touchedFile, this.touchedFile.wrotePosition);
       return;
@@ -174,6 +215,10 @@ export class FileAllocator {
     }
     this.releaseHeld();
   }
+}
+
+function mib(bytes: number): number {
+  return Math.ceil(bytes / (1024 * 1024));
 }
 
 function removeIfThere(path: string): void {

@@ -8,17 +8,50 @@ const WRITE_BYTES_MAX = 4 * 1024 * 1024;
 /** Memory of what was written is given back in pieces of this size. */
 const DROP_BYTES = 8 * 1024 * 1024;
 
-/** Memory that stands before a file of the log [TransientStorePool]. */
-export interface TransientBuffer {
-  readonly file: MappedFile;
+/** Memory that stands before a file of the log [TransientStorePool]. Unmapped when the last `retain` is released. */
+export class TransientBuffer {
   readonly mapping: Mapping;
   readonly view: DataView;
   /** End of what was appended; `file.wrotePosition` is the end of what was committed. */
   wrotePosition: number;
-  /** Descriptor with O_DSYNC, -1 where a commit need not be durable. */
-  readonly durable: number;
   /** The memory before it was given back. */
   droppedEnd: number;
+  private references = 1;
+
+  /** `durable`: descriptor with O_DSYNC, -1 where a commit need not be durable. Taken over: closed with the memory, or when there is none. */
+  constructor(
+    readonly file: MappedFile,
+    readonly durable: number,
+  ) {
+    try {
+      this.mapping = mapAnonymous(file.fileSize);
+    } catch (error) {
+      if (durable >= 0) closeSync(durable);
+      throw error;
+    }
+    const { buffer } = this.mapping;
+    this.view = new DataView(buffer.buffer, buffer.byteOffset, buffer.length);
+    this.wrotePosition = this.droppedEnd = file.wrotePosition;
+  }
+
+  get address(): number {
+    return this.mapping.address;
+  }
+
+  get fileSize(): number {
+    return this.mapping.length;
+  }
+
+  retain(): boolean {
+    if (this.references === 0) return false;
+    this.references++;
+    return true;
+  }
+
+  release(): void {
+    this.references--;
+    if (this.references === 0) unmap(this.mapping);
+  }
 }
 
 /**
@@ -46,18 +79,8 @@ export class TransientStore {
   open(file: MappedFile): TransientBuffer | undefined {
     if (this.buffers.length >= this.poolSize) return undefined;
     const durable = this.durable ? openSync(file.path, constants.O_WRONLY | constants.O_DSYNC) : -1;
-    let mapping: Mapping;
-    try {
-      mapping = mapAnonymous(file.fileSize);
-    } catch (error) {
-      if (durable >= 0) closeSync(durable);
-      throw error;
-    }
-    const { buffer } = mapping;
-    const view = new DataView(buffer.buffer, buffer.byteOffset, buffer.length);
+    const entry = new TransientBuffer(file, durable);
     file.retain();
-    const { wrotePosition } = file;
-    const entry = { file, mapping, view, wrotePosition, durable, droppedEnd: wrotePosition };
     this.buffers.push(entry);
     return entry;
   }
@@ -147,7 +170,7 @@ export class TransientStore {
   }
 
   private free(entry: TransientBuffer): void {
-    unmap(entry.mapping);
+    entry.release();
     if (entry.durable >= 0) closeSync(entry.durable);
     entry.file.release();
   }

@@ -2,6 +2,7 @@ import { closeSync, fdatasyncSync, openSync } from "node:fs";
 import { parentPort } from "node:worker_threads";
 import { errorText } from "../../base/errors.ts";
 import { errnoText } from "../../os/libc.ts";
+import { lockPages, unlockPages } from "../../os/memlock.ts";
 import { mapFile, populateWrite, unmap } from "../../os/mmap.ts";
 import { preallocate } from "../../os/preallocate.ts";
 
@@ -12,10 +13,12 @@ const WARM_STEP_BYTES = 16 * 1024 * 1024;
 
 export type AllocateRequest =
   | { kind: "allocate"; path: string; bytes: number; warm: boolean }
-  | { kind: "touch"; address: number; bytes: number }
+  | { kind: "touch"; address: number; bytes: number; locking: "" | "lock" | "unlock" }
   | { kind: "stop" };
 
-export type AllocateReply = { kind: "allocate"; path: string; reason: string } | { kind: "touch"; errno: number };
+export type AllocateReply =
+  | { kind: "allocate"; path: string; reason: string }
+  | { kind: "touch"; errno: number; lockErrno: number };
 
 /**
  * The helper Worker of the store: makes files and touches pages, which would stall the loop. The entry file calls it when
@@ -35,7 +38,11 @@ export function runAllocateWorker(): void {
 }
 
 function handle(request: Exclude<AllocateRequest, { kind: "stop" }>): AllocateReply {
-  if (request.kind === "touch") return { kind: "touch", errno: touch(request.address, request.bytes) };
+  if (request.kind === "touch") {
+    const { address, bytes, locking } = request;
+    const errno = locking === "unlock" ? 0 : touch(address, bytes);
+    return { kind: "touch", errno, lockErrno: locking === "" ? 0 : inSteps(LOCKING[locking], address, bytes) };
+  }
   try {
     return { kind: "allocate", path: request.path, reason: allocate(request.path, request.bytes, request.warm) };
   } catch (error) {
@@ -43,9 +50,15 @@ function handle(request: Exclude<AllocateRequest, { kind: "stop" }>): AllocateRe
   }
 }
 
+const LOCKING = { lock: lockPages, unlock: unlockPages };
+
 function touch(address: number, bytes: number): number {
+  return inSteps(populateWrite, address, bytes);
+}
+
+function inSteps(call: (address: number, length: number) => number, address: number, bytes: number): number {
   for (let at = 0; at < bytes; at += TOUCH_STEP_BYTES) {
-    const code = populateWrite(address + at, Math.min(TOUCH_STEP_BYTES, bytes - at));
+    const code = call(address + at, Math.min(TOUCH_STEP_BYTES, bytes - at));
     if (code !== 0) return code;
   }
   return 0;
