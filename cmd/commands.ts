@@ -91,4 +91,9 @@ export const COMMANDS: Readonly<Record<string, CommandRow>> = {
     },
     load: async () => general((await import("./config.ts")).configCommand),
   },
+  tune: {
+    summary: "Check this machine for a broker; explain, apply and take back settings",
+    examples: { "": ["mq tune", "mq tune --profile modern --json"] },
+    load: async () => general((await import("./tune.ts")).tuneCommand),
+  },
 };

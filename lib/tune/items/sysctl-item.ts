@@ -1,0 +1,59 @@
+import { readSysctlFiles, winner } from "../sysctl-files.ts";
+import type { Compare, Explain, Hazard, Reading, TuneContext, TuneItem, Wanted } from "../types.ts";
+
+export interface SysctlRow {
+  id?: string;
+  key: string;
+  title: string;
+  compare?: Compare;
+  defaults?: readonly string[];
+  off?: "INFO" | "WARN" | "FAIL";
+  must?: boolean;
+  reach?: "kernel" | "netns";
+  cost: string;
+  explain: Explain;
+  wanted: Wanted | ((context: TuneContext) => Wanted);
+  /** More than the plain value: judges itself, or says that it does not matter here. */
+  adjust?: (reading: Reading, context: TuneContext) => Reading;
+  hazard?: Hazard | ((target: string, context: TuneContext) => Hazard | undefined);
+}
+
+/** An item that is one kernel parameter: read live and from the files, kept in sysctl.d. */
+export function sysctlItem(row: SysctlRow): TuneItem {
+  const { key, hazard, wanted } = row;
+  return {
+    id: row.id ?? key,
+    title: row.title,
+    persist: "SYS",
+    effect: "now",
+    revert: "value",
+    reach: row.reach ?? "kernel",
+    compare: row.compare ?? "same",
+    ...(row.defaults === undefined ? {} : { defaults: row.defaults }),
+    off: row.off ?? "WARN",
+    must: row.must ?? false,
+    cost: row.cost,
+    explain: row.explain,
+    read: (context) => {
+      const reading = readSysctl(key, context);
+      return row.adjust?.(reading, context) ?? reading;
+    },
+    wanted: (context) => (typeof wanted === "function" ? wanted(context) : wanted),
+    change: (target) => [{ kind: "sysctl", key, value: target }],
+    ...(hazard === undefined
+      ? {}
+      : {
+          hazard: (target, context) => (typeof hazard === "function" ? hazard(target, context) : hazard),
+        }),
+  };
+}
+
+/** Live and persisted value of a kernel parameter. */
+export function readSysctl(key: string, { machine }: TuneContext): Reading {
+  const line = winner(readSysctlFiles(machine).lines, key);
+  const kept = { persisted: line?.value, source: line === undefined ? undefined : `${line.file}:${line.line}` };
+  if (machine.isImage) return { ...kept, note: "no kernel in this tree: only what the files say" };
+  if (!machine.hasSysctl(key)) return { ...kept, absent: "this kernel does not have it" };
+  const live = machine.sysctl(key);
+  return live === undefined ? { ...kept, note: `cannot read ${key}` } : { ...kept, live };
+}
