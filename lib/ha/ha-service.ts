@@ -156,11 +156,14 @@ class DefaultHaService implements HaService, ConnectionHost {
   appended(): void {
     if (this.pushScheduled || this.connections.size === 0) return;
     this.pushScheduled = true;
-    setImmediate(() => {
-      this.pushScheduled = false;
-      for (const connection of this.connections) connection.pump();
-    });
+    // At the end of this data callback: what one peer sent leaves together and at once.
+    queueMicrotask(this.push);
   }
+
+  private readonly push = (): void => {
+    this.pushScheduled = false;
+    for (const connection of this.connections) connection.pump();
+  };
 
   flushed(): void {
     this.client?.flushed();

@@ -308,8 +308,8 @@ class LogStore implements MessageStore, CommitLogFollower {
   /** After bytes of a master. */
   private afterData(): void {
     this.lookAtRoll();
-    this.reput.wake();
     this.flushService.appended();
+    this.reput.wakeLater();
     this.listeners.onAppended?.();
   }
 

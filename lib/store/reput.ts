@@ -8,6 +8,8 @@ import { RecordDispatcher } from "./record-dispatcher.ts";
 const RECORDS_PER_LOOK = 32;
 /** The loop is held this long at most, then others run. */
 const SLICE_MS = 1;
+/** Of a slave, whose master's senders wait for the next turn. */
+const SLICE_IN_PARTS_MS = 0.2;
 
 /**
  * Dispatches records that were not dispatched in the turn of their append: those that may be read only after a flush or commit,
@@ -46,8 +48,13 @@ export class Reput {
 
   /** Dispatches what may be read: one slice now, the rest in later turns. */
   wake(): void {
+    if (this.scheduled || this.stopped || this.slice()) return;
+    this.wakeLater();
+  }
+
+  /** Dispatches in later turns: a slave takes and confirms its master's next bytes first. */
+  wakeLater(): void {
     if (this.scheduled || this.stopped) return;
-    if (this.slice()) return;
     this.scheduled = true;
     setImmediate(() => {
       this.scheduled = false;
@@ -66,7 +73,7 @@ export class Reput {
 
   /** One slice; true when nothing is left that may be read. */
   private slice(): boolean {
-    const until = performance.now() + SLICE_MS;
+    const until = performance.now() + (this.inParts ? SLICE_IN_PARTS_MS : SLICE_MS);
     for (;;) {
       for (let i = 0; i < RECORDS_PER_LOOK; i++) {
         if (this.log.dispatchedOffset >= this.log.readableEnd) return true;
