@@ -12,8 +12,10 @@ import type { KeptState } from "./kept-state.ts";
 const TIMEOUT_MS = 3_000;
 /** Between two looks at the master: the timer's place moves with every message. */
 const TICK_MS = 3_000;
-/** Ticks between two copies of all tables. */
-const TICKS_PER_COPY = 3;
+/** Ticks between two copies of all tables: 9 s, and up to RocketMQ's 60 s where reading them holds up the loop for longer. */
+const COPY_TICKS_MIN = 3;
+const COPY_TICKS_MAX = 20;
+const COPY_MS_PER_TICK = 5;
 /** A master that is away is asked again after this, then after twice as long each time. */
 const RETRY_FIRST_MS = 200;
 const RETRY_MAX_MS = 3_000;
@@ -46,7 +48,7 @@ export interface SlaveSynchronizeOptions {
 
 /**
  * A slave's copy of its master's tables [SlaveSynchronize]: topics, groups, consumer and delay offsets, request modes, timer state; at
- * once when the master is learned, then every third tick, the timer's place every tick. It also knows whether the master is alive.
+ * once when the master is learned, then every 9 s or, with large tables, up to 60 s; the timer's place every tick. It also knows whether the master is alive.
  */
 export class SlaveSynchronize {
   readonly #options: SlaveSynchronizeOptions;
@@ -56,6 +58,9 @@ export class SlaveSynchronize {
   /** What was said last about this master; undefined before the first answer or failure. */
   #told: boolean | undefined;
   #ticks = 0;
+  #copyTicks = COPY_TICKS_MIN;
+  /** ms that this copy held up the loop. */
+  #copyMs = 0;
   #retryMs = RETRY_FIRST_MS;
   #search: ReturnType<typeof setInterval> | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -144,7 +149,7 @@ export class SlaveSynchronize {
     const master = this.#masterAddr;
     if (master === undefined) return;
     try {
-      if (this.#ticks % TICKS_PER_COPY === 0 || !this.#alive) await this.#copy(master);
+      if (this.#ticks >= this.#copyTicks || this.#ticks === 0 || !this.#alive) await this.#copy(master);
       await this.#copyTimerCheckpoint(master);
       if (master !== this.#masterAddr) return this.#again(0);
       this.#ticks++;
@@ -185,6 +190,8 @@ export class SlaveSynchronize {
 
   async #copy(master: string): Promise<void> {
     const { tables, takesDelayOffsets, timerWheelEnable } = this.#options;
+    this.#copyMs = 0;
+    this.#ticks = 0;
     await this.#take(master, RequestCode.GET_ALL_TOPIC_CONFIG, "topics", (body) =>
       this.#replace(tables.topics, body, (value) => this.#takeMappings(value)),
     );
@@ -205,6 +212,7 @@ export class SlaveSynchronize {
       await this.#take(master, RequestCode.GET_TIMER_METRICS, "timer metrics", (body) =>
         tables.kept.takeTimerMetrics(body),
       );
+    this.#copyTicks = Math.min(COPY_TICKS_MAX, Math.max(COPY_TICKS_MIN, Math.ceil(this.#copyMs / COPY_MS_PER_TICK)));
   }
 
   /** Takes over a table unless both sides are as they were at the last copy. */
@@ -240,7 +248,9 @@ export class SlaveSynchronize {
       throw new Error(response.remark ?? `code ${response.code}`);
     try {
       if (response.code !== ResponseCode.SUCCESS) throw new Error(`code ${response.code}: ${response.remark ?? ""}`);
+      const begin = performance.now();
       if (response.body !== undefined && response.body.length > 0) take(response.body);
+      this.#copyMs += performance.now() - begin;
       this.#refused.delete(what);
     } catch (error) {
       if (this.#refused.has(what)) return;
