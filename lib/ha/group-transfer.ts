@@ -1,11 +1,12 @@
+import { now } from "../base/clock.ts";
 import { errorText } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
 import type { PutMessageStatus } from "../store/types.ts";
 
 /** Senders that wait for slaves; more would only time out. */
-const WAITERS_MAX = 200_000;
-/** Answered waiters kept in front before the columns are cut. */
-const HEAD_MAX = 4096;
+const WAITERS_MAX = 262_144;
+/** Rows to begin with; a power of two. */
+const ROWS_MIN = 1024;
 /** Timed-out sends are said this often at most. */
 const SAY_MS = 10_000;
 
@@ -16,12 +17,13 @@ type Done = (status: PutMessageStatus) => void;
  * answered together; who waits longer than `slaveTimeout` gets FLUSH_SLAVE_TIMEOUT: the message is stored all the same.
  */
 export class GroupTransfer {
-  /** Waiters in order of arrival: columns and where the first is. */
-  private ends: number[] = [];
-  private needs: number[] = [];
-  private deadlines: number[] = [];
-  private dones: Done[] = [];
+  /** Waiters in order of arrival: a ring of four columns, of a power of two of rows. */
+  private ends = new Float64Array(ROWS_MIN);
+  private deadlines = new Float64Array(ROWS_MIN);
+  private needs = new Int32Array(ROWS_MIN);
+  private dones: (Done | undefined)[] = new Array(ROWS_MIN).fill(undefined);
   private head = 0;
+  private count = 0;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private saidAt = 0;
 
@@ -33,22 +35,25 @@ export class GroupTransfer {
   ) {}
 
   get waiting(): number {
-    return this.dones.length - this.head;
+    return this.count;
   }
 
   wait(end: number, need: number, done: Done): void {
-    if (this.waiting === 0 && this.reached(need) >= end) {
+    if (this.count === 0 && this.reached(need) >= end) {
       done("PUT_OK");
       return;
     }
-    if (this.waiting >= WAITERS_MAX) {
+    if (this.count >= WAITERS_MAX) {
       done("FLUSH_SLAVE_TIMEOUT");
       return;
     }
-    this.ends.push(end);
-    this.needs.push(need);
-    this.deadlines.push(Date.now() + this.timeoutMs());
-    this.dones.push(done);
+    if (this.count === this.ends.length) this.grow();
+    const row = (this.head + this.count) & (this.ends.length - 1);
+    this.ends[row] = end;
+    this.needs[row] = need;
+    this.deadlines[row] = now() + this.timeoutMs();
+    this.dones[row] = done;
+    this.count++;
     if (this.timer === undefined) this.arm();
   }
 
@@ -56,48 +61,50 @@ export class GroupTransfer {
   progress(): void {
     let need = Number.NaN;
     let where = 0;
-    while (this.head < this.dones.length) {
+    while (this.count > 0) {
       if (this.needs[this.head] !== need) {
         need = this.needs[this.head]!;
         where = this.reached(need);
       }
-      if (this.ends[this.head]! > where) break;
+      if (this.ends[this.head]! > where) return;
       this.pop("PUT_OK");
     }
-    this.compact();
   }
 
   /** Answers all that wait: replication ends. */
   stop(): void {
     clearTimeout(this.timer);
     this.timer = undefined;
-    while (this.waiting > 0) this.pop("FLUSH_SLAVE_TIMEOUT");
-    this.compact();
+    while (this.count > 0) this.pop("FLUSH_SLAVE_TIMEOUT");
   }
 
   private pop(status: PutMessageStatus): void {
-    const done = this.dones[this.head]!;
-    this.head++;
+    const done = this.dones[this.head];
+    this.dones[this.head] = undefined;
+    this.head = (this.head + 1) & (this.ends.length - 1);
+    this.count--;
     try {
-      done(status);
+      done?.(status);
     } catch (error) {
       // One sender's answer must not keep the others waiting.
       this.logger.error("answering a sender after replication failed", { error: errorText(error) });
     }
   }
 
-  private compact(): void {
-    if (this.head < this.dones.length && this.head < HEAD_MAX) return;
-    this.ends = this.ends.slice(this.head);
-    this.needs = this.needs.slice(this.head);
-    this.deadlines = this.deadlines.slice(this.head);
-    this.dones = this.dones.slice(this.head);
+  /** Twice the rows, the first waiter in the first. */
+  private grow(): void {
+    const rows = this.ends.length * 2;
+    this.ends = unrolled(this.ends, new Float64Array(rows), this.head);
+    this.deadlines = unrolled(this.deadlines, new Float64Array(rows), this.head);
+    this.needs = unrolled(this.needs, new Int32Array(rows), this.head);
+    const order = [...this.dones.slice(this.head), ...this.dones.slice(0, this.head)];
+    this.dones = order.concat(new Array(rows - order.length).fill(undefined));
     this.head = 0;
   }
 
   /** One timer for the waiter at the head: all wait equally long, so that deadlines are in order. */
   private arm(): void {
-    if (this.waiting === 0) return;
+    if (this.count === 0) return;
     const delay = Math.max(1, this.deadlines[this.head]! - Date.now());
     this.timer = setTimeout(() => {
       this.timer = undefined;
@@ -108,8 +115,7 @@ export class GroupTransfer {
 
   private expire(time: number): void {
     let expired = 0;
-    for (; this.waiting > 0 && this.deadlines[this.head]! <= time; expired++) this.pop("FLUSH_SLAVE_TIMEOUT");
-    this.compact();
+    for (; this.count > 0 && this.deadlines[this.head]! <= time; expired++) this.pop("FLUSH_SLAVE_TIMEOUT");
     if (expired === 0 || time - this.saidAt < SAY_MS) return;
     this.saidAt = time;
     this.logger.warn("sends were not confirmed by a slave in time and are answered FLUSH_SLAVE_TIMEOUT", {
@@ -117,4 +123,10 @@ export class GroupTransfer {
       slaveTimeout: this.timeoutMs(),
     });
   }
+}
+
+function unrolled<T extends Float64Array | Int32Array>(from: T, to: T, head: number): T {
+  to.set(from.subarray(head));
+  to.set(from.subarray(0, head), from.length - head);
+  return to;
 }
