@@ -47,6 +47,8 @@ export class IndexFile {
   flushedTimestamp = 0;
   /** `indexCount` at that time; 0 = something besides entries is not on the disk. */
   #flushedCount = 0;
+  /** Only so that `fetchSlots` has a result. */
+  fetched = 0;
   /** Touches pages that are about to be written, off the loop. */
   touch: ((file: MappedFile, start: number, end: number) => void) | undefined;
   /** Position from which on blocks must be asked for. */
@@ -95,7 +97,7 @@ export class IndexFile {
       if (previous.endTimestamp > 0) index.beginTimestamp = index.endTimestamp = previous.endTimestamp;
       if (previous.endPhyOffset > 0) index.beginPhyOffset = index.endPhyOffset = previous.endPhyOffset;
     }
-    index.#writeHeader();
+    index.writeHeader();
     return index;
   }
 
@@ -103,8 +105,29 @@ export class IndexFile {
     return this.indexCount >= this.geometry.entries;
   }
 
-  /** Adds an entry; the file must not be full. Allocates nothing. Throws AllocationError when the disk has no room; nothing has changed then. */
+  /** Adds an entry and says so in the header. See `addKey`. */
   putKey(keyHash: number, phyOffset: number, storeTimestamp: number): void {
+    this.addKey(keyHash, phyOffset, storeTimestamp);
+    this.writeHeader();
+  }
+
+  /**
+   * Brings the slots of hashes that are about to be added into the processor's cache: they lie anywhere in 20 MB, and one after
+   * the other each would be waited for (0.3 µs); here the processor fetches them side by side.
+   */
+  fetchSlots(hashes: Int32Array, count: number): void {
+    const { view } = this.#file;
+    const { slots } = this.geometry;
+    let all = 0;
+    for (let i = 0; i < count; i++) all |= view.getInt32(HEADER_BYTES + (hashes[i]! % slots) * SLOT_BYTES);
+    this.fetched = all;
+  }
+
+  /**
+   * Adds an entry; the file must not be full, and `writeHeader` must follow before anyone reads the file. Allocates nothing.
+   * Throws AllocationError when the disk has no room; nothing has changed then.
+   */
+  addKey(keyHash: number, phyOffset: number, storeTimestamp: number): void {
     const number = this.indexCount;
     assert(number < this.geometry.entries, "entry for a full index file");
     const { view } = this.#file;
@@ -128,7 +151,6 @@ export class IndexFile {
     this.endPhyOffset = phyOffset;
     this.endTimestamp = storeTimestamp;
     this.#file.wrotePosition = at + ENTRY_BYTES;
-    this.#writeHeader();
   }
 
   #reserve(at: number): void {
@@ -150,7 +172,8 @@ export class IndexFile {
     return Math.min(Math.max(0, seconds), SECONDS_MAX);
   }
 
-  #writeHeader(): void {
+  /** Writes what the header says of the entries. */
+  writeHeader(): void {
     const { view } = this.#file;
     writeLong(view, BEGIN_TIMESTAMP_AT, this.beginTimestamp);
     writeLong(view, END_TIMESTAMP_AT, this.endTimestamp);

@@ -20,6 +20,9 @@ export interface IndexSettings {
 /** After a failed creation the next one waits this long: a full disk must not be filled with attempts. */
 const CREATE_PAUSE_MS = 10_000;
 
+/** Entries that are put into the file together, so that the memory of their slots is fetched side by side. */
+const PENDING_MAX = 256;
+
 /** For failures that were logged where they happened. */
 const nothing = (): void => {};
 
@@ -27,8 +30,6 @@ const nothing = (): void => {};
 export class IndexService {
   readonly directory: string;
   readonly geometry: IndexGeometry;
-  /** Oldest first. */
-  readonly files: IndexFile[] = [];
   /** Messages that could not be indexed because no file could be made or grown. */
   missed = 0;
   /** Log offset up to which the index is whole where `load` found files that are not, -1 for its beginning. */
@@ -36,6 +37,14 @@ export class IndexService {
   /** Touches pages ahead of the writer, off the loop; set by the store that has a helper for it. */
   touch: IndexFile["touch"];
 
+  readonly #files: IndexFile[] = [];
+  /** Entries of this turn that are not in a file yet. */
+  readonly #pendingHash = new Int32Array(PENDING_MAX);
+  readonly #pendingOffset = new Float64Array(PENDING_MAX);
+  readonly #pendingTime = new Float64Array(PENDING_MAX);
+  #pending = 0;
+  #pendingEnd = -1;
+  readonly #drainLater = (): void => this.#drain();
   readonly #settings: IndexSettings;
   readonly #logger: Logger;
   #suspect: string[] = [];
@@ -125,7 +134,8 @@ export class IndexService {
     if (request.uniqKeyStart < 0 && request.keysStart < 0) return;
     if ((request.sysFlag & TRANSACTION_TYPE_MASK) === TRANSACTION_ROLLBACK_TYPE) return;
     if (this.#suspect.length > 0) this.recover(0);
-    const last = this.files[this.files.length - 1];
+    const last = this.#files[this.#files.length - 1];
+    if (request.physicalOffset < this.#pendingEnd) return;
     if (last !== undefined && request.physicalOffset < last.endPhyOffset) return;
     const topicHash = prefixHash(request.topic);
     const { buffer } = request;
@@ -140,19 +150,47 @@ export class IndexService {
     }
   }
 
+  /** Oldest first, with everything that was built so far. */
+  get files(): IndexFile[] {
+    if (this.#pending > 0) this.#drain();
+    return this.#files;
+  }
+
   #put(hash: number, request: DispatchRequest): void {
-    const last = this.files[this.files.length - 1];
-    const file = last === undefined || last.isFull ? this.#create(last, request.storeTimestamp) : last;
-    if (file === undefined) {
-      this.missed++;
-      return;
+    const i = this.#pending++;
+    this.#pendingHash[i] = hash;
+    this.#pendingOffset[i] = request.physicalOffset;
+    this.#pendingTime[i] = request.storeTimestamp;
+    this.#pendingEnd = request.physicalOffset;
+    if (i === PENDING_MAX - 1) this.#drain();
+    else if (i === 0) queueMicrotask(this.#drainLater);
+  }
+
+  #drain(): void {
+    const count = this.#pending;
+    if (count === 0) return;
+    this.#pending = 0;
+    this.#pendingEnd = -1;
+    let file = this.#files[this.#files.length - 1];
+    if (count > 1) file?.fetchSlots(this.#pendingHash, count);
+    for (let i = 0; i < count; i++) {
+      const time = this.#pendingTime[i]!;
+      if (file === undefined || file.isFull) {
+        file?.writeHeader();
+        file = this.#create(file, time);
+      }
+      if (file === undefined) {
+        this.missed++;
+        continue;
+      }
+      file.touch ??= this.touch;
+      try {
+        file.addKey(this.#pendingHash[i]!, this.#pendingOffset[i]!, time);
+      } catch (error) {
+        this.#miss(error);
+      }
     }
-    file.touch ??= this.touch;
-    try {
-      file.putKey(hash, request.physicalOffset, request.storeTimestamp);
-    } catch (error) {
-      this.#miss(error);
-    }
+    file?.writeHeader();
   }
 
   #create(full: IndexFile | undefined, now: number): IndexFile | undefined {
@@ -162,7 +200,7 @@ export class IndexService {
     try {
       mkdirSync(this.directory, { recursive: true });
       const file = IndexFile.create(join(this.directory, this.#newName(now)), this.geometry, full);
-      this.files.push(file);
+      this.#files.push(file);
       if (this.missed > 0) this.#logger.info(`messages are indexed again; ${this.missed} keys were not`);
       this.missed = 0;
       return file;
@@ -259,6 +297,8 @@ export class IndexService {
 
   /** Drops everything: for a store whose log is gone. */
   destroy(): void {
+    this.#pending = 0;
+    this.#pendingEnd = -1;
     for (const file of this.files.splice(0)) {
       file.close();
       unlinkSync(file.path);

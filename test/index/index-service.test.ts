@@ -282,3 +282,41 @@ test("the flushed stamp waits for the flush of a full file, and never moves afte
   expect(index.flushedTimestamp).toBe(0);
   expect(logger.lines.some((line) => line.message.includes("flush index file"))).toBe(true);
 });
+
+describe("entries of one turn", () => {
+  test("are found in the same turn, over several files, and stand in the files as if they came one by one", async () => {
+    const index = open(50, 100);
+    for (let i = 0; i < 700; i++) index.buildIndex(request("T", `u${i % 350}`, "", i * 10, T0 + i));
+    expect(await index.query("T", "u349", 64, 0, FOREVER)).toEqual([6990, 3490]);
+    expect(index.files.length).toBe(8);
+    expect(index.lastUpdatePhyOffset).toBe(6990);
+    const together = index.files.map(({ path }) => readFileSync(path).subarray(40));
+    await index.shutdown();
+    rmSync(join(root, "index"), { recursive: true });
+
+    const single = open(50, 100);
+    for (let i = 0; i < 700; i++) {
+      single.buildIndex(request("T", `u${i % 350}`, "", i * 10, T0 + i));
+      expect(single.files.at(-1)!.endPhyOffset).toBe(i * 10);
+    }
+    expect(single.files.map(({ path }) => readFileSync(path).subarray(40))).toEqual(together);
+    await single.shutdown();
+  });
+
+  test("are put into the file when the turn ends, and nothing is left when the service closes first", async () => {
+    const index = open();
+    index.buildIndex(request("T", "a", "", 0, T0));
+    await Promise.resolve();
+    expect(readFileSync(join(root, "index", readdirSync(join(root, "index"))[0]!)).readInt32BE(36)).toBe(2);
+    index.buildIndex(request("T", "b", "", 10, T0));
+    const { path } = index.files[0]!;
+    await index.shutdown();
+    expect(readFileSync(path).readInt32BE(36)).toBe(3);
+    const gone = open();
+    gone.load(true, 0);
+    gone.buildIndex(request("T", "c", "", 20, T0));
+    gone.destroy();
+    await Promise.resolve();
+    expect(readdirSync(join(root, "index"))).toEqual([]);
+  });
+});

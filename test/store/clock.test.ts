@@ -27,6 +27,7 @@ describe("a clock that goes back", () => {
       index.buildIndex(request);
       setSystemTime(new Date("2026-11-23T12:00:00Z"));
     }
+    expect(index.files.length).toBe(4);
     const names = readdirSync(join(dir.path, "index"));
     expect(names.length).toBe(4);
     expect(names.every((name) => /^\d{17}$/.test(name))).toBe(true);

@@ -76,6 +76,7 @@ describe.skipIf(!mounted)("derived files on a full disk (needs mount)", () => {
       }
     };
     put(0, 10);
+    expect(index.files.length).toBe(1);
     fillDisk(8 * 1024);
     put(10, 100_000);
     expect(index.missed).toBeGreaterThan(0);
