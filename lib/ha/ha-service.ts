@@ -1,5 +1,6 @@
 import { isIP } from "node:net";
 import type { Socket, TCPSocketListener } from "bun";
+import { beginTurn, endTurn } from "../base/clock.ts";
 import { errorText } from "../base/errors.ts";
 import { createLogger, type Logger } from "../base/log.ts";
 import { LogLimit } from "../base/log-limit.ts";
@@ -114,7 +115,15 @@ class DefaultHaService implements HaService, ConnectionHost {
   private handlers() {
     return {
       open: (socket: Socket<HaConnection | undefined>) => this.opened(socket),
-      data: (socket: Socket<HaConnection | undefined>, chunk: Buffer) => socket.data?.received(chunk),
+      data: (socket: Socket<HaConnection | undefined>, chunk: Buffer) => {
+        // One report answers many senders: the clock is read once for all.
+        beginTurn();
+        try {
+          socket.data?.received(chunk);
+        } finally {
+          endTurn();
+        }
+      },
       drain: (socket: Socket<HaConnection | undefined>) => socket.data?.pump(),
       close: (socket: Socket<HaConnection | undefined>) => this.gone(socket.data),
       error: (socket: Socket<HaConnection | undefined>, error: Error) =>

@@ -112,7 +112,8 @@ export class Reput {
 
   private fail(reason: string): false {
     this.stopped = true;
-    const error = new Error(`cannot dispatch: ${reason}`);
+    const hint = this.inParts ? "; this log is not its master's: empty the slave's store to have it copied anew" : "";
+    const error = new Error(`cannot dispatch: ${reason}${hint}`);
     this.logger?.error(error.message);
     this.onFatal(error);
     return false;

@@ -36,12 +36,15 @@ export class HaNode implements AsyncDisposable {
   ha!: HaService;
   running = false;
 
-  private constructor(overrides: NodeConfig) {
+  private constructor(
+    overrides: NodeConfig,
+    private readonly onFatal: (error: Error) => void,
+  ) {
     this.config = { ...HA_DEFAULTS, ...smallConfig(this.dir.path), ...overrides };
   }
 
-  static async start(overrides: NodeConfig = {}): Promise<HaNode> {
-    const node = new HaNode(overrides);
+  static async start(overrides: NodeConfig = {}, onFatal: (error: Error) => void = () => {}): Promise<HaNode> {
+    const node = new HaNode(overrides, onFatal);
     await node.start();
     return node;
   }
@@ -63,6 +66,7 @@ export class HaNode implements AsyncDisposable {
       replicaShortage: () => this.ha.shortage(),
       onAppended: () => this.ha?.appended(),
       onFlushed: () => this.ha?.flushed(),
+      onFatal: this.onFatal,
     };
     this.store = await openStore(this.config, listeners, this.logger);
     this.ha = createHaService({ config: this.config, port, log: this.store.replication, logger: this.logger });

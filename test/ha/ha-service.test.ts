@@ -257,3 +257,17 @@ describe("house-keeping", () => {
     stranger.terminate();
   });
 });
+
+test("a slave whose bytes are no records of its log stops and says what to do", async () => {
+  const fatal: Error[] = [];
+  await using master = await HaNode.start();
+  await using slave = await HaNode.start({ brokerRole: "SLAVE" }, (error) => fatal.push(error));
+  master.put(3);
+  const bytes = master.bytes(0);
+  // A log that goes on with another one's bytes: what stands there names another offset.
+  slave.store.replication.appendData(0, bytes, 0, bytes.length);
+  slave.store.replication.appendData(bytes.length, bytes, 0, bytes.length);
+  slave.store.replication.appended();
+  await until(() => fatal.length === 1);
+  expect(fatal[0]?.message).toContain("empty the slave's store");
+});
