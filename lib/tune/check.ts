@@ -1,13 +1,17 @@
-import { ITEMS } from "./items.ts";
+import { ConfigError } from "../base/errors.ts";
+import { brokerFileOf } from "./broker-file.ts";
+import { itemsFor } from "./items.ts";
 import { readLimits } from "./limits-files.ts";
 import type { Machine } from "./machine.ts";
 import { readSysctlFiles } from "./sysctl-files.ts";
 import type { CheckResult, Profile, Reading, Report, Status, TuneContext, TuneItem, TuneOptions } from "./types.ts";
 import { pair, satisfies } from "./values.ts";
 
-/** Reads and judges every item that was asked for. Changes nothing, throws nothing for what a machine may look like. */
-export function check(machine: Machine, options: TuneOptions, items: readonly TuneItem[] = ITEMS): Report {
+/** Reads and judges every item that was asked for. Changes nothing, throws nothing for what a machine may look like; ConfigError for a broker's file that cannot be used. */
+export function check(machine: Machine, options: TuneOptions, items: readonly TuneItem[] = itemsFor(options)): Report {
   const context = contextOf(machine, options);
+  const broker = options.config === undefined ? undefined : brokerFileOf(context);
+  if (typeof broker === "string") throw new ConfigError(broker);
   const { profile, user, unit, store } = context.options;
   const checks = items.filter(({ id }) => chosen(id, options)).map((item) => judge(item, context));
   return {

@@ -1,6 +1,16 @@
+import { BROKER_ITEMS } from "./items/broker.ts";
 import { LIMIT_ITEMS } from "./items/limits.ts";
+import { RUNTIME_ITEMS } from "./items/runtime.ts";
 import { VM_ITEMS } from "./items/vm.ts";
-import type { TuneItem } from "./types.ts";
+import type { TuneItem, TuneOptions } from "./types.ts";
 
-/** Every check, in the order of the report. */
+/** Every check of the machine, in the order of the report. */
 export const ITEMS: readonly TuneItem[] = [...LIMIT_ITEMS, ...VM_ITEMS];
+
+/** Every check of a broker's properties file: its own settings, and what a JVM has flags for. */
+export const CONFIG_ITEMS: readonly TuneItem[] = [...BROKER_ITEMS, ...RUNTIME_ITEMS];
+
+/** What a report looks at: the broker's file only where one is given. */
+export function itemsFor({ config }: TuneOptions): readonly TuneItem[] {
+  return config === undefined ? ITEMS : [...ITEMS, ...CONFIG_ITEMS];
+}
