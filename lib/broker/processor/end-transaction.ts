@@ -78,9 +78,10 @@ export function endTransactionProcessors(context: BrokerContext): [number, Proce
     // From the read on without an await: an answer that came twice cannot pass here twice.
     const outcome = commit ? "commit" : "rollback";
     if (transactions.endOf(half.queueId, half.queueOffset) === outcome) return;
+    // Asked before the copy is stored: a commit that is refused afterwards would be delivered again.
+    if (!transactions.canSettle) throw refusal("op records cannot be written: the store refuses them");
     const physicalEnd = commit ? putCommitted(half, header.commitLogOffset) : 0;
-    if (!transactions.settle(half.queueId, half.queueOffset, outcome))
-      throw refusal("op records cannot be written: the store refuses them");
+    transactions.settle(half.queueId, half.queueOffset, outcome);
     // Neither a time-out of the flush nor an absent slave undoes the commit [EndTransactionProcessor#sendFinalMessage].
     if (commit) await durable(store, physicalEnd);
   }

@@ -37,9 +37,14 @@ export class OpBatch {
     this.#environment = environment;
   }
 
+  /** Whether another half message can be noted as done. */
+  get hasRoom(): boolean {
+    return this.#pending < PENDING_MAX;
+  }
+
   /** Notes a half message as done; false when nothing more can be held. */
   add(queueId: number, halfOffset: number): boolean {
-    if (this.#pending >= PENDING_MAX) return false;
+    if (!this.hasRoom) return false;
     const text = `${this.#texts.get(queueId) ?? ""}${halfOffset}${OFFSET_SEPARATOR}`;
     this.#texts.set(queueId, text);
     this.#pending++;

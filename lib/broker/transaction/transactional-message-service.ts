@@ -87,6 +87,11 @@ export class TransactionalMessageService {
     return this.#settled.get(`${queueId}:${halfOffset}`);
   }
 
+  /** Whether `settle` can record another decision now. */
+  get canSettle(): boolean {
+    return this.#batch.hasRoom;
+  }
+
   /** The producer has decided: the half message is done. False when that cannot be recorded now. */
   settle(queueId: number, halfOffset: number, end: TransactionEnd): boolean {
     if (!this.#batch.add(queueId, halfOffset)) return false;

@@ -152,6 +152,13 @@ describe("END_TRANSACTION", () => {
     expect(committed!.properties).toEqual(message.properties);
   });
 
+  test("a commit that cannot be recorded is refused before its copy is stored", async () => {
+    const message = half("a");
+    Object.defineProperty(service, "canSettle", { value: false });
+    await expect(end(message, COMMIT)).rejects.toThrow("op records cannot be written");
+    expect(stored("T", 2)).toEqual([]);
+  });
+
   test("op records carry tag d and the half offsets, joined", async () => {
     for (const body of ["a", "b", "c"]) await end(half(body), body === "b" ? ROLLBACK : COMMIT);
     await service.shutdown();
