@@ -121,8 +121,7 @@ export class HaConnection {
     this.undecided = offset === 0 && maxOffset === 0;
     const from = this.transferFromWhere;
     this.refusal = from > maxOffset ? this.ahead(from, maxOffset) : this.host.refuses(this.peer, from);
-    if (from < minOffset)
-      this.refusal = `it asks for offset ${from}, which is deleted here: the log begins at ${minOffset}; empty the slave's store to have it begin anew`;
+    if (from < minOffset) this.refusal = deletedText(from, minOffset);
     if (this.refusal === undefined)
       logger.info("a slave copies the log", { slave: this.addr, from, behind: maxOffset - from });
     else logger.error(`a slave is connected and gets nothing: ${this.refusal}`, { slave: this.addr });
@@ -257,9 +256,19 @@ export class HaConnection {
       this.close(`it was silent for ${time - this.lastRead} ms (haHousekeepingInterval=${haHousekeepingInterval})`);
       return;
     }
+    this.lookForDeleted();
     if (this.flow.tick(time)) this.pump();
     const idle = this.outEnd === 0 && !this.readingCold && this.transferFromWhere >= 0;
     if (idle && time - this.lastWrite > haSendHeartbeatInterval) this.heartbeat();
+  }
+
+  /** Retention may overtake a slave that is too slow. */
+  private lookForDeleted(): void {
+    const { log, logger } = this.host;
+    if (this.refusal !== undefined || this.undecided || this.transferFromWhere < 0) return;
+    if (this.transferFromWhere >= log.minOffset) return;
+    this.refusal = deletedText(this.transferFromWhere, log.minOffset);
+    logger.error(`a slave gets nothing more: ${this.refusal}`, { slave: this.addr });
   }
 
   /** Closes with a reason for the log. */
@@ -277,4 +286,8 @@ export class HaConnection {
 /** Why a slave whose log is longer than the master's is not served. */
 export function aheadText(from: number, maxOffset: number): string {
   return `its log ends at ${from}, this master's at ${maxOffset}: the slave holds what its master lost; keep one of the two logs and empty the other store`;
+}
+
+function deletedText(from: number, minOffset: number): string {
+  return `it asks for offset ${from}, which is deleted here: the log begins at ${minOffset}; empty the slave's store to have it begin anew`;
 }

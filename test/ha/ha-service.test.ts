@@ -150,6 +150,17 @@ describe("logs that are not one", () => {
   });
 });
 
+test("a slave that deletion overtakes is told", async () => {
+  const slow = { haFlowControlEnable: true, maxHaTransferByteInSecond: 100, haSendHeartbeatInterval: 80 };
+  await using master = await HaNode.start(slow);
+  await using slave = await HaNode.slaveOf(master.ha.port);
+  await until(() => slave.ha.isConnected(""));
+  master.put(300);
+  await until(() => slave.end > 0);
+  master.store.log.files.removeFirst();
+  await until(() => master.logger.lines.some((line) => line.includes("a slave gets nothing more")));
+});
+
 describe("SYNC_MASTER", () => {
   test("answers when its slave has the message", async () => {
     await using master = await HaNode.start(SYNC);
