@@ -1,0 +1,58 @@
+import type { Machine } from "./machine.ts";
+import type { Change } from "./types.ts";
+import { amount, UNLIMITED } from "./values.ts";
+
+export type LimitChange = Extract<Change, { kind: "limit" }>;
+
+/** `ulimit`'s letter and the factor from limits.conf's unit to the shell's. */
+const LETTERS: Readonly<Record<string, string>> = { nofile: "n", memlock: "l", nproc: "u", as: "v" };
+
+/**
+ * Why these limits would keep people from logging in; undefined: they do not. A child process sets exactly these limits, as PAM
+ * would: root without CAP_SYS_RESOURCE, or a number above fs.nr_open, fails there and not at somebody's next login.
+ */
+export function limitRefusal(machine: Machine, change: LimitChange, nrOpen: number): string | undefined {
+  const { domain, item, soft, hard } = change;
+  const softAmount = amount(soft);
+  const hardAmount = amount(hard);
+  if (softAmount === undefined || hardAmount === undefined)
+    return `${domain} ${item}: ${soft} and ${hard} are no limits`;
+  if (softAmount > hardAmount) return `${domain} ${item}: soft ${soft} is above hard ${hard}`;
+  if (item === "nofile" && hardAmount === UNLIMITED) return `${domain} nofile: unlimited makes every login fail`;
+  if (item === "nofile" && hardAmount > nrOpen)
+    return `${domain} nofile ${hard} is above fs.nr_open ${nrOpen}: every login would fail`;
+  const uid = machine.user(domain)?.uid;
+  if (domain === "root" || uid === 0) return `${domain}: a limit for root can lock everybody out: not written`;
+  // Only root could set them: for others there is nothing to try out.
+  return machine.live && process.geteuid?.() === 0 ? canary(machine, change) : undefined;
+}
+
+function canary(machine: Machine, { domain, item, soft, hard }: LimitChange): string | undefined {
+  const letter = LETTERS[item];
+  if (letter === undefined) return undefined;
+  const script = `ulimit -S -${letter} 0 2>/dev/null; ulimit -H -${letter} ${hard} && ulimit -S -${letter} ${soft}`;
+  const ran = machine.run("/bin/sh", ["-c", script]);
+  // A shell that does not know the letter proves nothing.
+  if (ran.status === 0 || /illegal option|invalid option|bad option/i.test(ran.error)) return undefined;
+  return `${domain} ${item} ${hard}: a trial process was not allowed to set it (${ran.error.trim() || `exit ${ran.status}`}); root may lack CAP_SYS_RESOURCE, as in containers: not written, because logins could fail`;
+}
+
+/** What a login of a user gets, asked of PAM itself: `soft:hard`; undefined where it cannot be asked. */
+export function loginNofile(machine: Machine, user: string): { limit: string | undefined; failed: string | undefined } {
+  const ran = machine.run("su", ["-s", "/bin/sh", user, "-c", "ulimit -Sn; ulimit -Hn"]);
+  if (ran.status === undefined) return { limit: undefined, failed: undefined };
+  if (ran.status !== 0)
+    return { limit: undefined, failed: `a login of ${user} failed: ${ran.error.trim() || `exit ${ran.status}`}` };
+  const [soft, hard] = ran.out.trim().split("\n");
+  return { limit: `${soft}:${hard}`, failed: undefined };
+}
+
+/** One more user whose login is tried: the first ordinary one with a shell. */
+export function otherLoginUser(machine: Machine, not: string): string | undefined {
+  for (const line of (machine.text("/etc/passwd") ?? "").split("\n")) {
+    const [name = "", , uid = "", , , , shell = ""] = line.split(":");
+    if (name !== not && Number(uid) >= 1000 && Number(uid) < 60_000 && !/(nologin|false|sync)$/.test(shell.trim()))
+      return name;
+  }
+  return undefined;
+}
