@@ -93,7 +93,15 @@ export const COMMANDS: Readonly<Record<string, CommandRow>> = {
   },
   tune: {
     summary: "Check this machine for a broker; explain, apply and take back settings",
-    examples: { "": ["mq tune", "mq tune --profile modern --json"] },
+    examples: {
+      "": [
+        "mq tune",
+        "mq tune diff --profile modern",
+        "sudo mq tune --apply --profile modern --user rocketmq",
+        "sudo mq tune --revert",
+        "mq tune explain vm.max_map_count",
+      ],
+    },
     load: async () => general((await import("./tune.ts")).tuneCommand),
   },
 };

@@ -94,6 +94,7 @@ function judge(item: TuneItem, context: TuneContext): CheckResult {
     why: blocked,
     hazard: target === undefined ? undefined : item.hazard?.(target, context),
     changes,
+    wantedChanges: target === undefined ? [] : (item.change?.(target, context) ?? []),
   };
 }
 

@@ -10,8 +10,8 @@ const SHORT: Partial<Record<Status, string>> = { TRIGGER: "ACTION" };
 /** How one status is to be shown; colour is only a second cue. */
 export type Paint = (status: Status, text: string) => string;
 
-/** The report as people read it. */
-export function tableText(report: Report, paint: Paint = (_, text) => text): string {
+/** The report as people read it; `applicable`: checks that apply would change something for. */
+export function tableText(report: Report, applicable: number, paint: Paint = (_, text) => text): string {
   const lines = [headText(report), row(["STATUS", "CHECK", "NOW", "CLASSIC", "ADVICE", "EFFECT"])];
   for (const result of report.checks) {
     const label = SHORT[result.status] ?? result.status;
@@ -20,7 +20,7 @@ export function tableText(report: Report, paint: Paint = (_, text) => text): str
     else if (result.status === "INFO") lines.push(...wrap(result.reason));
   }
   for (const note of report.notes) lines.push(...wrap(`note: ${note}`, ""));
-  lines.push(summaryText(report));
+  lines.push(summaryText(report, applicable));
   return lines.join("\n");
 }
 
@@ -85,7 +85,7 @@ export function wrap(text: string, indent = INDENT): string[] {
   return lines;
 }
 
-function summaryText({ summary, checks }: Report): string {
+function summaryText({ summary, checks }: Report, changes: number): string {
   const { ok, info, warn, fail, trigger, na, unknown } = summary;
   const parts = [
     `${ok} ok`,
@@ -96,10 +96,9 @@ function summaryText({ summary, checks }: Report): string {
     `${na} not here`,
     `${unknown} unknown`,
   ];
-  const changes = checks.filter((result) => result.changes.length > 0).length;
   const next =
     changes === 0 ? "Nothing to apply." : `${changes} can be applied: mq tune diff shows how, mq tune --apply does it.`;
-  return ["", `${checks.length} checks: ${parts.join(", ")}.`, `${next}  mq tune explain CHECK tells more.`].join("\n");
+  return ["", `${checks.length} checks: ${parts.join(", ")}.`, next, "mq tune explain CHECK tells more."].join("\n");
 }
 
 /** `mq tune explain ID`. */

@@ -159,6 +159,8 @@ export interface CheckResult {
   why: string | undefined;
   hazard: Hazard | undefined;
   changes: Change[];
+  /** What would set the target, whether it is set here already or not: for the same settings elsewhere. */
+  wantedChanges: Change[];
 }
 
 export interface HostFacts {

@@ -159,7 +159,9 @@ function limitItem(item: "memlock" | "nproc" | "as", row: LimitRow): TuneItem {
       const { user, unit } = context.options;
       const changes: Change[] = [];
       const login = loginLimit(context, user, item);
-      if (login.absent === undefined && !satisfies(login.live ?? "0", target, "at least"))
+      // An unknown limit may be higher than ours: only memlock, whose default is known to be too low, is written then.
+      const unknown = login.live ?? (item === "memlock" ? "0" : target);
+      if (login.absent === undefined && !satisfies(unknown, target, "at least"))
         changes.push({ kind: "limit", domain: user, item, soft: limitsText(item, soft), hard: limitsText(item, hard) });
       const service = unitLimit(context, item);
       if (service.absent === undefined && !satisfies(service.live ?? "0", target, "at least"))
