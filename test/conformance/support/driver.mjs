@@ -42,11 +42,11 @@ async function drive(report, suite, command, args, { log, env, answers = {}, tim
 export async function driveJava(
   report,
   suite,
-  { version, encoding, namesrv, run, themes = "all", parallel = 8, dir, answers, timeoutMs },
+  { version, encoding, namesrv, run, themes = "all", parallel = 8, dir, answers, timeoutMs, properties = [] },
 ) {
   const home = join(dir, suite.replaceAll(/[^\w.-]+/g, "_"));
   const args = [
-    ...java(home, "256m", `-Drocketmq.serialize.type=${encoding}`),
+    ...java(home, "256m", `-Drocketmq.serialize.type=${encoding}`, ...properties),
     "-cp",
     await javaSuite(version),
     "Conformance",

@@ -35,7 +35,7 @@ final class ClusterLoadTheme implements Theme {
     private static final int THREADS = 4;
     private static final int AFTER = 300;
     private static final long PAUSE_MS = 2;
-    /** The interval of route refreshes; the first client of the process that starts decides for all. */
+    /** The interval of route refreshes: the steps follow each other faster than 30 s, in which a client would still know the last one's route. */
     private static final int POLL_MS = 3000;
 
     private final ReadWriteLock gate = new ReentrantReadWriteLock(true);
@@ -57,11 +57,13 @@ final class ClusterLoadTheme implements Theme {
     public void run(Context context) throws Exception {
         String topic = context.topic("topic", 4);
         consume(context, topic);
-        DefaultMQProducer producer = context.producer("producer");
+        DefaultMQProducer producer = context.newProducer("producer");
+        producer.setPollNameServerInterval(POLL_MS);
         producer.setSendMsgTimeout(Integer.getInteger("conformance.sendTimeout", 3000));
         producer.setRetryTimesWhenSendFailed(4);
         producer.setRetryAnotherBrokerWhenNotStoreOK(true);
         producer.setSendLatencyFaultEnable(true);
+        producer.start();
         List<Thread> threads = new ArrayList<>();
         for (int i = 0; i < THREADS; i++) {
             Thread thread = new Thread(() -> produce(producer, topic), "load-" + i);

@@ -192,6 +192,14 @@ final class Context {
         return producer;
     }
 
+    /** A producer that is not yet started; shut down with the theme. */
+    DefaultMQProducer newProducer(String group) {
+        DefaultMQProducer producer = new DefaultMQProducer(name(group));
+        producer.setNamesrvAddr(namesrv);
+        closers.push(producer::shutdown);
+        return producer;
+    }
+
     /** A push consumer that is not yet started; shut down with the theme. */
     DefaultMQPushConsumer pushConsumer(String group) {
         DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(name(group));
