@@ -1,0 +1,125 @@
+import { describe, expect, test } from "bun:test";
+import { originalTool, parseOriginal } from "../../lib/bench/compat/original-flags.ts";
+import { OriginalLines, type OriginalSecond, originalHeadline } from "../../lib/bench/compat/original-lines.ts";
+
+const BEGAN = new Date(2026, 10, 23, 12, 0, 0).getTime();
+
+function flagsOf(verb: string, line = "") {
+  return parseOriginal(originalTool(verb), line === "" ? [] : line.split(" "));
+}
+
+const none = { sumMs: 0, maxMs: 0 };
+
+function second(part: Partial<OriginalSecond>): OriginalSecond {
+  return { acked: 0, failed: 0, received: 0, answers: { count: 0, ...none }, b2c: none, s2c: none, ...part };
+}
+
+/** Feeds `seconds` of one kind and gives what was printed, with the second it came at. */
+function printed(lines: OriginalLines, seconds: number, of: (n: number) => OriginalSecond): [number, string][] {
+  const found: [number, string][] = [];
+  for (let n = 1; n <= seconds; n++) {
+    const line = lines.second(of(n), BEGAN + n * 1000);
+    if (line !== undefined) found.push([n, line]);
+  }
+  return found;
+}
+
+describe("options of RocketMQ's programs", () => {
+  test("defaults are theirs", () => {
+    const flags = flagsOf("produce");
+    expect([flags.text("topic"), flags.number("threadCount"), flags.number("messageSize")]).toEqual([
+      "BenchmarkTest",
+      64,
+      128,
+    ]);
+    expect(flagsOf("consumer").number("threadCount")).toBe(20);
+    expect([flagsOf("tx").number("threadCount"), flagsOf("tx").number("messageSize")]).toEqual([32, 2048]);
+    expect(flagsOf("batch").number("batchSize")).toBe(16);
+  });
+
+  test("every way of writing one", () => {
+    for (const line of ["-w 8", "-w8", "-w=8", "--threadCount 8", "--threadCount=8"])
+      expect([line, flagsOf("producer", line).number("threadCount")]).toEqual([line, 8]);
+    expect(flagsOf("producer", "-ri 5000 -k TRUE -y true").number("reportInterval")).toBe(5000);
+    expect(flagsOf("producer", "-k TRUE").on("keyEnable")).toBe(true);
+    expect(flagsOf("producer", "-k yes").on("keyEnable")).toBe(false);
+  });
+
+  test("what they do not know, or this generator cannot do, is said", () => {
+    expect(() => flagsOf("producer", "-z 1")).toThrow(/^unknown option "-z" of RocketMQ's producer, want some of -n/);
+    expect(() => flagsOf("producer", "-w")).toThrow("-w of RocketMQ's producer wants a value");
+    expect(() => originalTool("sweep")).toThrow(/has no "sweep", want produce/);
+  });
+});
+
+describe("lines of RocketMQ's programs", () => {
+  test("producer: every ten seconds, over ten snapshots, the highest time for ever", () => {
+    const lines = new OriginalLines(flagsOf("producer"), 1, BEGAN);
+    const found = printed(lines, 30, (n) =>
+      second({
+        acked: 1000,
+        failed: n === 5 ? 2 : 0,
+        answers: { count: 1000, sumMs: 2500, maxMs: n === 3 ? 77.9 : 4 },
+      }),
+    );
+    expect(found).toEqual(
+      [10, 20, 30].map((n) => [
+        n,
+        `Current Time: 2026-11-23 12:00:${n},000 | Send TPS: 1000 | Max RT(ms): 77 | Average RT(ms):   2.500 | Send Failed: 0 | Response Failed: 2`,
+      ]),
+    );
+    expect(lines.complete()).toBe(
+      "[Complete] Send Total: 30002 | Send TPS: 1000 | Max RT(ms): 77 | Average RT(ms):   2.500 | Send Failed: 0 | Response Failed: 2",
+    );
+  });
+
+  test("nothing before ten snapshots, whatever the interval; one that ends sooner says its totals", () => {
+    const lines = new OriginalLines(flagsOf("producer", "-ri 1000"), 1, BEGAN);
+    const found = printed(lines, 12, () => second({ acked: 10, answers: { count: 10, sumMs: 5, maxMs: 1 } }));
+    expect(found.map(([n]) => n)).toEqual([10, 11, 12]);
+    expect(new OriginalLines(flagsOf("producer"), 1, BEGAN).complete()).toBe(
+      "[Complete] Send Total: 0 Send Failed: 0 Response Failed: 0",
+    );
+  });
+
+  test("batch producer", () => {
+    const lines = new OriginalLines(flagsOf("batch", "-b 16"), 16, BEGAN);
+    const found = printed(lines, 10, () =>
+      second({ acked: 1600, failed: 16, answers: { count: 100, sumMs: 800, maxMs: 9.5 } }),
+    );
+    expect(found[0]?.[1]).toBe(
+      "Current Time: 2026-11-23 12:00:10,000 | Send TPS: 100 | Send MPS: 1600 | Max RT(ms): 9 | Average RT(ms):   8.000 | Average Message RT(ms):   0.500 | Send Failed: 10 | Send Message Failed: 160",
+    );
+  });
+
+  test("transaction producer: its highest time begins anew", () => {
+    const lines = new OriginalLines(flagsOf("tx"), 1, BEGAN);
+    const found = printed(lines, 20, (n) =>
+      second({ acked: 50, answers: { count: 50, sumMs: 100, maxMs: n === 1 ? 300 : 6 } }),
+    );
+    expect(found.map(([, line]) => line)).toEqual([
+      "Current Time: 2026-11-23 12:00:10,000 | Send TPS:    50 | Max RT(ms):   300 | AVG RT(ms): 2.0 | Send Failed: 0 | Check: 0 | UnexpectedCheck: 0 | DuplicatedCheck: 0",
+      "Current Time: 2026-11-23 12:00:20,000 | Send TPS:    50 | Max RT(ms):     6 | AVG RT(ms): 2.0 | Send Failed: 0 | Check: 0 | UnexpectedCheck: 0 | DuplicatedCheck: 0",
+    ]);
+  });
+
+  test("consumer, with and without messages", () => {
+    const lines = new OriginalLines(flagsOf("consume"), 1, BEGAN);
+    const found = printed(lines, 20, (n) =>
+      n <= 10 ? second({ received: 200, b2c: { sumMs: 1000, maxMs: 31 }, s2c: { sumMs: 500, maxMs: 30 } }) : second({}),
+    );
+    expect(found.map(([, line]) => line)).toEqual([
+      "Current Time: 2026-11-23 12:00:10,000 | Consume TPS: 200 | AVG(B2C) RT(ms):   5.000 | AVG(S2C) RT(ms):   2.500 | MAX(B2C) RT(ms): 31 | MAX(S2C) RT(ms): 30 | Consume Fail: 0",
+      "Current Time: 2026-11-23 12:00:20,000 | Consume TPS: 0 | AVG(B2C) RT(ms):     NaN | AVG(S2C) RT(ms):     NaN | MAX(B2C) RT(ms): 0 | MAX(S2C) RT(ms): 0 | Consume Fail: 0",
+    ]);
+  });
+
+  test("what comes first", () => {
+    expect(originalHeadline(flagsOf("producer"), "")).toBe(
+      "topic: BenchmarkTest, threadCount: 64, messageSize: 128, keyEnable: false, propertySize: 0, tagCount: 0, traceEnable: false, aclEnable: false, messageQuantity: 0, delayEnable: false, delayLevel: 1, asyncEnable: false\n compressEnable: false, reportInterval: 10000",
+    );
+    expect(originalHeadline(flagsOf("consumer"), "benchmark_consumer")).toBe(
+      "topic: BenchmarkTest, threadCount 20, group: benchmark_consumer, suffix: false, filterType: null, expression: null, msgTraceEnable: false, aclEnable: false, reportInterval: 10000",
+    );
+  });
+});
