@@ -1,11 +1,23 @@
 import { BROKER_ITEMS } from "./items/broker.ts";
+import { CONFLICT_ITEMS } from "./items/conflict.ts";
+import { DISK_ITEMS } from "./items/disk.ts";
+import { HOST_ITEMS, MEMORY_ITEMS } from "./items/host.ts";
 import { LIMIT_ITEMS } from "./items/limits.ts";
+import { NET_ITEMS } from "./items/net.ts";
 import { RUNTIME_ITEMS } from "./items/runtime.ts";
 import { VM_ITEMS } from "./items/vm.ts";
 import type { TuneItem, TuneOptions } from "./types.ts";
 
 /** Every check of the machine, in the order of the report. */
-export const ITEMS: readonly TuneItem[] = [...LIMIT_ITEMS, ...VM_ITEMS];
+export const ITEMS: readonly TuneItem[] = [
+  ...LIMIT_ITEMS,
+  ...VM_ITEMS,
+  ...MEMORY_ITEMS,
+  ...DISK_ITEMS,
+  ...NET_ITEMS,
+  ...HOST_ITEMS,
+  ...CONFLICT_ITEMS,
+];
 
 /** Every check of a broker's properties file: its own settings, and what a JVM has flags for. */
 export const CONFIG_ITEMS: readonly TuneItem[] = [...BROKER_ITEMS, ...RUNTIME_ITEMS];
