@@ -57,6 +57,41 @@ describe("the helper", () => {
     await allocator.close();
   });
 
+  test("the beginning of a file made ahead is in memory, where its records will be written into the mapping", async () => {
+    using dir = new TempDir();
+    const fileSize = 64 * MIB;
+    const options = { fileSize, warm: false, lockBytes: 0, workerEntry: ENTRY, logger: undefined };
+    for (const mapped of [true, false]) {
+      const allocator = new FileAllocator(options);
+      allocator.start();
+      const path = join(dir.path, mapped ? "00000000000000000000" : "00000000000067108864");
+      allocator.prepare(path, mapped);
+      await until(() => allocator.isReady(path));
+      const file = allocator.open(path);
+      expect(file.resident(0, 4 * MIB)).toBe(mapped);
+      expect(file.resident(12 * MIB, 16 * MIB)).toBe(mapped);
+      expect(file.resident(48 * MIB, 52 * MIB)).toBe(false);
+      file.close();
+      await allocator.close();
+    }
+  });
+
+  test("a second helper joins while the first is behind; close waits for both and lets the files go", async () => {
+    using dir = new TempDir();
+    const fileSize = 128 * MIB;
+    const allocator = new FileAllocator({ fileSize, warm: false, lockBytes: 0, workerEntry: ENTRY, logger: undefined });
+    allocator.start();
+    const file = allocator.open(join(dir.path, "00000000000000000000"));
+    for (let at = 0; at < fileSize / 2; at += allocator.touchStepBytes) allocator.touchAhead(file, at);
+    await until(() => {
+      allocator.touchAhead(file, fileSize / 2);
+      return file.resident(0, 4 * MIB) && file.resident(96 * MIB, 100 * MIB);
+    });
+    await allocator.close();
+    file.close();
+    expect(file.address).toBe(0);
+  });
+
   test("the store pool is touched and locked ahead of the writer, let go at the end", async () => {
     using dir = new TempDir();
     const config = smallConfig(dir.path, {

@@ -505,7 +505,8 @@ export class CommitLog {
     // Memory of SYNC_FLUSH is given back soon: what is touched ahead would only add to it.
     if (this.transient?.durable !== true || this.transientBuffer === undefined)
       allocator.touchAhead(this.transientBuffer ?? current, this.position);
-    if (this.position >= half) allocator.prepare(this.files.pathOf(this.files.nextFileOffset()));
+    if (this.position < half) return;
+    allocator.prepare(this.files.pathOf(this.files.nextFileOffset()), this.transientBuffer === undefined);
   }
 
   /** The bytes [physicalOffset, physicalOffset + size) where they are mapped; undefined when they are not all in one file's written part. */

@@ -5,6 +5,7 @@ import { errnoText } from "../../os/libc.ts";
 import { memlockLimit } from "../../os/memlock.ts";
 import type { AllocateReply, AllocateRequest } from "../mappedfile/allocate-worker.ts";
 import { MappedFile } from "../mappedfile/mapped-file.ts";
+import { TouchHelper } from "./touch-helper.ts";
 
 /** Pages are touched this far ahead of the write position once messages come in. */
 const TOUCH_AHEAD_BYTES_MAX = 64 * 1024 * 1024;
@@ -14,6 +15,11 @@ const TOUCH_AHEAD_BYTES_MIN = 4 * 1024 * 1024;
 const TOUCH_STEP_BYTES = 4 * 1024 * 1024;
 /** Requests under way at most; the helper answers each. */
 const TOUCHES_PENDING_MAX = 16;
+
+/** Of the next file this much is touched when it is made. */
+const TOUCH_BEGIN_BYTES = 16 * 1024 * 1024;
+/** Requests under way at which a second helper is started. */
+const SECOND_HELPER_AT = 12;
 
 /** The helper finishes what it does within this time, or is left behind. */
 const CLOSE_MS_MAX = 3000;
@@ -56,6 +62,8 @@ export class FileAllocator {
   /** Append bytes seen: the window ahead grows with them. */
   private writtenBytes = 0;
   private readonly held: Touchable[] = [];
+  /** Started when the first is behind; pages are never locked by it, for which the order counts. */
+  private second: TouchHelper | undefined;
 
   constructor(options: FileAllocatorOptions) {
     this.options = options;
@@ -77,13 +85,14 @@ export class FileAllocator {
     this.worker = worker;
   }
 
-  /** Asks for the file at `path` to be made before it is needed. */
-  prepare(path: string): void {
+  /** Asks for the file at `path` to be made before it is needed; `mapped`: its records will be written into the mapping. */
+  prepare(path: string, mapped = true): void {
     if (this.prepared === path && this.preparedState !== "none") return;
     if (this.worker === undefined) return;
     this.prepared = path;
     this.preparedState = "pending";
-    this.post({ kind: "allocate", path, bytes: this.options.fileSize, warm: this.options.warm });
+    const { fileSize, warm } = this.options;
+    this.post({ kind: "allocate", path, bytes: fileSize, warm, touched: mapped ? TOUCH_BEGIN_BYTES : 0 });
   }
 
   /** Whether the file at `path` waits to be opened. */
@@ -114,14 +123,36 @@ export class FileAllocator {
     const ahead = this.options.warm ? windowMax : Math.min(windowMax, TOUCH_AHEAD_BYTES_MIN + this.writtenBytes * 2);
     const end = Math.min(file.fileSize, position + ahead);
     if (this.touchedEnd < position) this.touchedEnd = position - (position % TOUCH_STEP_BYTES);
-    while (this.touchedEnd < end && this.touchesPending < TOUCHES_PENDING_MAX && file.retain()) {
+    if (this.touchesPending >= SECOND_HELPER_AT) this.startSecond();
+    while (this.touchedEnd < end && this.touchesUnderWay < TOUCHES_PENDING_MAX && file.retain()) {
       const bytes = Math.min(TOUCH_STEP_BYTES, file.fileSize - this.touchedEnd);
-      this.held.push(file);
-      this.touchesPending++;
-      const locking = this.locks ? "lock" : "";
-      this.post({ kind: "touch", address: file.address + this.touchedEnd, bytes, locking });
+      this.touchStep(file, bytes);
       this.touchedEnd += bytes;
     }
+  }
+
+  private touchStep(file: Touchable, bytes: number): void {
+    const { second } = this;
+    if (second !== undefined && !second.failed && !this.locks && second.pending < this.touchesPending) {
+      second.touch(file, this.touchedEnd, bytes);
+      return;
+    }
+    this.held.push(file);
+    this.touchesPending++;
+    const locking = this.locks ? "lock" : "";
+    this.post({ kind: "touch", address: file.address + this.touchedEnd, bytes, locking });
+  }
+
+  private get touchesUnderWay(): number {
+    return this.touchesPending + (this.second?.pending ?? 0);
+  }
+
+  private startSecond(): void {
+    const { workerEntry } = this.options;
+    if (this.second !== undefined || workerEntry === undefined || this.locks) return;
+    this.second = new TouchHelper(workerEntry, (errno) => {
+      if (errno !== 0) this.touchPossible = false;
+    });
   }
 
   /** Has pages of a queue or index file touched that are about to be written; let be when the helper is busy: they are faulted in then. */
@@ -202,6 +233,8 @@ export class FileAllocator {
   async close(): Promise<void> {
     const worker = this.worker;
     this.worker = undefined;
+    await this.second?.close(CLOSE_MS_MAX);
+    this.second = undefined;
     if (worker !== undefined) {
       await new Promise<void>((resolve) => {
         // A disk that hangs must not hold the stop: the process ends anyway.

@@ -12,7 +12,7 @@ const TOUCH_STEP_BYTES = 256 * 1024;
 const WARM_STEP_BYTES = 16 * 1024 * 1024;
 
 export type AllocateRequest =
-  | { kind: "allocate"; path: string; bytes: number; warm: boolean }
+  | { kind: "allocate"; path: string; bytes: number; warm: boolean; touched: number }
   | { kind: "touch"; address: number; bytes: number; locking: "" | "lock" | "unlock" }
   | { kind: "stop" };
 
@@ -44,7 +44,7 @@ function handle(request: Exclude<AllocateRequest, { kind: "stop" }>): AllocateRe
     return { kind: "touch", errno, lockErrno: locking === "" ? 0 : inSteps(LOCKING[locking], address, bytes) };
   }
   try {
-    return { kind: "allocate", path: request.path, reason: allocate(request.path, request.bytes, request.warm) };
+    return { kind: "allocate", path: request.path, reason: allocate(request) };
   } catch (error) {
     return { kind: "allocate", path: request.path, reason: errorText(error) };
   }
@@ -64,7 +64,7 @@ function inSteps(call: (address: number, length: number) => number, address: num
   return 0;
 }
 
-function allocate(path: string, bytes: number, warm: boolean): string {
+function allocate({ path, bytes, warm, touched }: Extract<AllocateRequest, { kind: "allocate" }>): string {
   const fd = openSync(path, "a+", 0o644);
   try {
     const code = preallocate(fd, 0, bytes);
@@ -73,7 +73,20 @@ function allocate(path: string, bytes: number, warm: boolean): string {
     closeSync(fd);
   }
   if (warm) warmFile(path, bytes);
+  else if (touched > 0) touchBegin(path, Math.min(touched, bytes));
   return "";
+}
+
+/** What the first messages after a roll go into is in memory before anyone can touch pages through the file's own mapping. */
+function touchBegin(path: string, bytes: number): void {
+  const fd = openSync(path, "r+");
+  try {
+    const mapping = mapFile(fd, bytes, path);
+    touch(mapping.address, bytes);
+    unmap(mapping);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 function warmFile(path: string, bytes: number): void {
