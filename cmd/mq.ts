@@ -116,4 +116,6 @@ if (isMainThread) {
   });
 } else if ((workerData as { role?: unknown }).role === "allocate") {
   void import("../lib/store/mappedfile/allocate-worker.ts").then(({ runAllocateWorker }) => runAllocateWorker());
+} else if ((workerData as { role?: unknown }).role === "bench") {
+  void import("../lib/bench/load/load-worker.ts").then(({ runLoadWorker }) => runLoadWorker());
 }

@@ -1,0 +1,170 @@
+import type { LedgerRecord } from "../result.ts";
+import { Bitmap, bitCount, both, either, firstBits, without } from "./bitmap.ts";
+import type { LedgerPart, ProducerBits } from "./plan.ts";
+
+const EXAMPLES_MAX = 10;
+/** Producers times queues whose order is followed; beyond it order is not looked at. */
+const ORDERS_MAX = 1_000_000;
+
+interface Producer {
+  acked: Bitmap;
+  received: Bitmap;
+  rolledBack: Bitmap;
+}
+
+/** What was acknowledged against what arrived, of one thread. */
+export class Ledger {
+  readonly #producers = new Map<number, Producer>();
+  /** Last sequence number by queue and producer. */
+  readonly #last = new Map<string, Map<number, number>>();
+  #orders = 0;
+  #duplicates = 0;
+  #corrupt = 0;
+  #reordered = 0;
+  #gaps = 0;
+  #foreign = 0;
+  readonly #examples: string[] = [];
+
+  #producer(number: number): Producer {
+    let producer = this.#producers.get(number);
+    if (producer === undefined) {
+      producer = { acked: new Bitmap(), received: new Bitmap(), rolledBack: new Bitmap() };
+      this.#producers.set(number, producer);
+    }
+    return producer;
+  }
+
+  acked(producer: number, sequence: number): void {
+    this.#producer(producer).acked.add(sequence);
+  }
+
+  rolledBack(producer: number, sequence: number): void {
+    this.#producer(producer).rolledBack.add(sequence);
+  }
+
+  received(producer: number, sequence: number, queue: string, offset: number): void {
+    if (!this.#producer(producer).received.add(sequence)) {
+      this.#duplicates++;
+      this.#example(`duplicate: message ${producer}/${sequence} again at offset ${offset} of ${queue}`);
+      return;
+    }
+    let last = this.#last.get(queue);
+    if (last === undefined) {
+      last = new Map();
+      this.#last.set(queue, last);
+    }
+    const before = last.get(producer);
+    if (before === undefined && ++this.#orders > ORDERS_MAX) return;
+    if (before !== undefined && sequence < before) {
+      this.#reordered++;
+      this.#example(`reordered: message ${producer}/${sequence} behind ${producer}/${before} in ${queue}`);
+    } else last.set(producer, sequence);
+  }
+
+  corrupt(where: string): void {
+    this.#corrupt++;
+    this.#example(`corrupt: ${where}`);
+  }
+
+  gap(queue: string, wanted: number, found: number): void {
+    this.#gaps++;
+    this.#example(`gap: ${queue} goes from offset ${wanted - 1} to ${found}`);
+  }
+
+  foreign(): void {
+    this.#foreign++;
+  }
+
+  #example(text: string): void {
+    if (this.#examples.length < EXAMPLES_MAX) this.#examples.push(text);
+  }
+
+  part(): LedgerPart {
+    return {
+      producers: [...this.#producers].map(([producer, { acked, received, rolledBack }]) => ({
+        producer,
+        acked: acked.words,
+        received: received.words,
+        rolledBack: rolledBack.words,
+      })),
+      duplicates: this.#duplicates,
+      corrupt: this.#corrupt,
+      reordered: this.#reordered,
+      gaps: this.#gaps,
+      foreign: this.#foreign,
+      examples: this.#examples,
+    };
+  }
+
+  /** Whether everything acknowledged by this thread's producers has come to this thread's consumers. */
+  get complete(): boolean {
+    for (const { acked, received, rolledBack } of this.#producers.values())
+      if (bitCount(without(without(acked.words, rolledBack.words), received.words)) > 0) return false;
+    return true;
+  }
+}
+
+/** The parts of all threads as one. A message that two threads received is a duplicate. */
+export function mergeLedgers(parts: readonly LedgerPart[]): LedgerPart {
+  const producers = new Map<number, ProducerBits>();
+  const merged: LedgerPart = {
+    producers: [],
+    duplicates: 0,
+    corrupt: 0,
+    reordered: 0,
+    gaps: 0,
+    foreign: 0,
+    examples: parts.flatMap(({ examples }) => examples).slice(0, EXAMPLES_MAX),
+  };
+  for (const part of parts) {
+    merged.duplicates += part.duplicates;
+    merged.corrupt += part.corrupt;
+    merged.reordered += part.reordered;
+    merged.gaps += part.gaps;
+    merged.foreign += part.foreign;
+    for (const bits of part.producers) {
+      const known = producers.get(bits.producer);
+      if (known === undefined) {
+        producers.set(bits.producer, { ...bits });
+        continue;
+      }
+      merged.duplicates += bitCount(both(known.received, bits.received));
+      known.acked = either(known.acked, bits.acked);
+      known.received = either(known.received, bits.received);
+      known.rolledBack = either(known.rolledBack, bits.rolledBack);
+    }
+  }
+  merged.producers = [...producers.values()].sort((a, b) => a.producer - b.producer);
+  return merged;
+}
+
+/** The verdict; `rolledBack` counts messages that were rolled back and arrived all the same. */
+export function verdict(part: LedgerPart): { ledger: LedgerRecord; rolledBack: number } {
+  const ledger: LedgerRecord = {
+    acked: 0,
+    received: 0,
+    lost: 0,
+    duplicates: part.duplicates,
+    unknownOk: 0,
+    corrupt: part.corrupt,
+    reordered: part.reordered,
+    gaps: part.gaps,
+    examples: [...part.examples],
+  };
+  let rolledBack = 0;
+  for (const { producer, acked, received, rolledBack: undone } of part.producers) {
+    const missing = without(without(acked, undone), received);
+    const risen = both(received, undone);
+    ledger.acked += bitCount(without(acked, undone));
+    ledger.received += bitCount(received);
+    ledger.lost += bitCount(missing);
+    ledger.unknownOk += bitCount(without(without(received, acked), undone));
+    rolledBack += bitCount(risen);
+    for (const sequence of firstBits(missing, EXAMPLES_MAX))
+      ledger.examples.push(`lost: message ${producer}/${sequence}`);
+    for (const sequence of firstBits(risen, EXAMPLES_MAX))
+      ledger.examples.push(`rolled back and delivered: message ${producer}/${sequence}`);
+  }
+  ledger.examples = ledger.examples.slice(0, EXAMPLES_MAX);
+  return { ledger, rolledBack };
+}

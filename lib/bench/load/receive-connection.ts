@@ -1,0 +1,195 @@
+import type { Socket } from "bun";
+import { errorText } from "../../base/errors.ts";
+import { RecordView } from "../../message/record.ts";
+import { RequestCode, ResponseCode } from "../../remoting/codes.ts";
+import { frameTemplate, OPAQUE_BASE } from "../raw/frames.ts";
+import { ResponseHeader } from "../raw/response-reader.ts";
+import { FrameReader } from "./frame-reader.ts";
+import type { Ledger } from "./ledger.ts";
+import { epochMicros, PayloadView } from "./payload.ts";
+import type { LoadPlan, LoadQueue } from "./plan.ts";
+import type { Recorder } from "./recorder.ts";
+
+/** Bits of a pull's sysFlag [PullSysFlag]: wait for new messages, and the subscription is in the request. */
+const SUSPEND = 2;
+const SUBSCRIPTION = 4;
+const SUSPEND_MS = 15_000;
+/** Offset of the opaque in a frame with a ROCKETMQ header. */
+const OPAQUE_AT = 13;
+/** Answers to a pull that is at the queue's end, or beyond. */
+const CODES_AT_END: ReadonlySet<number> = new Set([
+  ResponseCode.PULL_NOT_FOUND,
+  ResponseCode.PULL_RETRY_IMMEDIATELY,
+  ResponseCode.PULL_OFFSET_MOVED,
+]);
+const NEXT_BEGIN_OFFSET = Buffer.from("nextBeginOffset");
+const NEXT_BEGIN_OFFSET_JSON = Buffer.from('"nextBeginOffset":');
+const RETRY_MS = 100;
+
+interface Reading extends LoadQueue {
+  name: string;
+  /** Queue offset that the next record must have; -1 when a filter leaves out others. */
+  expected: number;
+  sentAt: number;
+}
+
+/** One consumer: a connection to one broker with a pull waiting at each of its queues, checking all that comes. */
+export class ReceiveConnection {
+  readonly #plan: LoadPlan;
+  readonly #recorder: Recorder;
+  readonly #ledger: Ledger;
+  readonly #queues: readonly Reading[];
+  readonly #reader = new FrameReader((buffer, start, end, frameEnd) => this.#answer(buffer, start, end, frameEnd));
+  readonly #header = new ResponseHeader();
+  readonly #record = new RecordView();
+  readonly #payload = new PayloadView();
+  readonly #filtered: boolean;
+  #pending: Buffer[] = [];
+  #socket: Socket | undefined;
+  #receivedAt = 0;
+  #stopping = false;
+
+  constructor(plan: LoadPlan, queues: readonly LoadQueue[], recorder: Recorder, ledger: Ledger) {
+    this.#plan = plan;
+    this.#recorder = recorder;
+    this.#ledger = ledger;
+    this.#filtered = plan.expression !== "*";
+    this.#queues = queues.map((queue) => ({
+      ...queue,
+      name: `${queue.brokerName}/${queue.queueId}`,
+      expected: queue.offset,
+      sentAt: 0,
+    }));
+  }
+
+  async connect(): Promise<void> {
+    const { host, port } = this.#queues[0]!;
+    this.#socket = await Bun.connect({
+      hostname: host,
+      port,
+      socket: {
+        binaryType: "buffer",
+        data: (_, chunk) => this.#data(chunk),
+        drain: () => this.#write(),
+        error: (_, error) => this.#recorder.count(errorText(error)),
+        close: () => {
+          if (!this.#stopping) this.#recorder.count("consumer's connection closed");
+        },
+      },
+    });
+    this.#socket.setNoDelay(true);
+    const now = performance.now();
+    for (let i = 0; i < this.#queues.length; i++) this.#pull(i, now);
+    this.#write();
+  }
+
+  close(): void {
+    this.#stopping = true;
+    this.#socket?.terminate();
+  }
+
+  #pull(index: number, now: number): void {
+    const queue = this.#queues[index]!;
+    const { topic, group, pullBatch, expression, expressionType } = this.#plan;
+    queue.sentAt = now;
+    const fields = {
+      consumerGroup: group,
+      topic,
+      queueId: String(queue.queueId),
+      queueOffset: String(queue.offset),
+      maxMsgNums: String(pullBatch),
+      sysFlag: String(SUSPEND | SUBSCRIPTION),
+      commitOffset: "0",
+      suspendTimeoutMillis: String(SUSPEND_MS),
+      subVersion: "0",
+      subscription: expression,
+      expressionType,
+    };
+    const { bytes } = frameTemplate(RequestCode.PULL_MESSAGE, fields, Buffer.alloc(0), "rocketmq");
+    bytes.writeInt32BE(OPAQUE_BASE + index, OPAQUE_AT);
+    this.#pending.push(bytes);
+  }
+
+  /** Pulls are few bytes: what the kernel does not take at once goes with the next. */
+  #write(): void {
+    if (this.#pending.length === 0 || this.#socket === undefined) return;
+    const bytes = this.#pending.length === 1 ? this.#pending[0]! : Buffer.concat(this.#pending);
+    const taken = this.#socket.write(bytes);
+    this.#pending = taken < bytes.length ? [bytes.subarray(Math.max(0, taken))] : [];
+  }
+
+  #data(chunk: Buffer): void {
+    this.#receivedAt = performance.now();
+    this.#recorder.counts.bytesReceived += chunk.length;
+    try {
+      this.#reader.push(chunk);
+    } catch (error) {
+      this.#recorder.count(errorText(error));
+      this.#socket?.terminate();
+      return;
+    }
+    this.#write();
+  }
+
+  #answer(buffer: Buffer, headerStart: number, headerEnd: number, frameEnd: number): void {
+    const header = this.#header;
+    header.read(buffer, headerStart, headerEnd);
+    const index = header.opaque - OPAQUE_BASE;
+    const queue = this.#queues[index];
+    if (queue === undefined || this.#stopping) return;
+    const next = header.number(NEXT_BEGIN_OFFSET, NEXT_BEGIN_OFFSET_JSON);
+    if (header.code === ResponseCode.SUCCESS) {
+      this.#recorder.histograms.pull.record((this.#receivedAt - queue.sentAt) * 1000);
+      this.#records(queue, buffer, headerEnd, frameEnd);
+    } else if (!CODES_AT_END.has(header.code)) {
+      this.#recorder.countCode(header.code);
+      setTimeout(() => this.#again(index), RETRY_MS);
+      return;
+    }
+    if (next >= 0) queue.offset = next;
+    if (queue.expected > queue.offset && header.code === ResponseCode.PULL_OFFSET_MOVED) queue.expected = queue.offset;
+    this.#pull(index, this.#receivedAt);
+  }
+
+  #again(index: number): void {
+    if (this.#stopping) return;
+    this.#pull(index, performance.now());
+    this.#write();
+  }
+
+  #records(queue: Reading, buffer: Buffer, start: number, end: number): void {
+    const record = this.#record;
+    for (let at = start; at < end; at += record.size) {
+      if (record.read(buffer, at, end, -1) !== "record") {
+        this.#ledger.corrupt(`answer to a pull of ${queue.name} at ${queue.offset}: ${record.reason}`);
+        return;
+      }
+      this.#one(queue, buffer);
+    }
+  }
+
+  #one(queue: Reading, buffer: Buffer): void {
+    const record = this.#record;
+    const { counts, histograms } = this.#recorder;
+    const { queueOffset } = record;
+    if (!this.#filtered && queueOffset !== queue.expected && queue.expected >= 0)
+      this.#ledger.gap(queue.name, queue.expected, queueOffset);
+    queue.expected = queueOffset + 1;
+    counts.received++;
+    const nowUs = epochMicros(this.#receivedAt);
+    histograms.b2c.record(nowUs - record.bornTimestamp * 1000);
+    histograms.s2c.record(nowUs - record.storeTimestamp * 1000);
+    const payload = this.#payload;
+    if (!payload.read(buffer, record.bodyStart, record.bodyEnd) || payload.run !== this.#plan.run) {
+      this.#ledger.foreign();
+      return;
+    }
+    if (!payload.intact || !record.bodyIntact) {
+      this.#ledger.corrupt(`message at offset ${queueOffset} of ${queue.name}: its CRC differs`);
+      return;
+    }
+    histograms.e2e.record(nowUs - payload.intended);
+    if (this.#plan.delayMs > 0) histograms.late.record(nowUs - payload.sent - this.#plan.delayMs * 1000);
+    this.#ledger.received(payload.producer, payload.sequence, queue.name, queueOffset);
+  }
+}

@@ -1,0 +1,41 @@
+import { ResponseCode } from "../../remoting/codes.ts";
+import { Histogram } from "../histogram.ts";
+import { LATENCIES, type Latency, type LoadCounts, noCounts } from "./plan.ts";
+
+const NAMES = new Map(Object.entries(ResponseCode).map(([name, code]) => [code as number, name]));
+/** Kinds of error that are told apart. */
+const ERRORS_MAX = 100;
+
+/** What all connections of a thread write to. While warming up, messages are counted for the ledger only. */
+export class Recorder {
+  readonly histograms = Object.fromEntries(LATENCIES.map((kind) => [kind, new Histogram()])) as Record<
+    Latency,
+    Histogram
+  >;
+  readonly errors = new Map<string, number>();
+  counts: LoadCounts = noCounts();
+  inFlight = 0;
+  /** Messages answered well or not, warm-up included. */
+  answered = 0;
+
+  count(error: string): void {
+    const key = this.errors.size >= ERRORS_MAX && !this.errors.has(error) ? "other" : error;
+    this.errors.set(key, (this.errors.get(key) ?? 0) + 1);
+  }
+
+  countCode(code: number): void {
+    this.count(`${NAMES.get(code) ?? "code"} (${code})`);
+  }
+
+  /** Begins a new interval and gives the last one's. */
+  take(): { counts: LoadCounts; latencies: Partial<Record<Latency, ReturnType<Histogram["take"]>>> } {
+    const { counts } = this;
+    this.counts = noCounts();
+    const latencies: Partial<Record<Latency, ReturnType<Histogram["take"]>>> = {};
+    for (const kind of LATENCIES) {
+      const histogram = this.histograms[kind];
+      if (histogram.count > 0 || histogram.nonPositive > 0) latencies[kind] = histogram.take();
+    }
+    return { counts, latencies };
+  }
+}

@@ -1,0 +1,194 @@
+import { availableParallelism } from "node:os";
+import { Worker } from "node:worker_threads";
+import { MqError } from "../../base/errors.ts";
+import { Histogram } from "../histogram.ts";
+import { bitCount, without } from "./bitmap.ts";
+import { mergeLedgers } from "./ledger.ts";
+import type { WorkerNews, WorkerOrder } from "./load-worker.ts";
+import {
+  LATENCIES,
+  type LedgerPart,
+  type LoadCounts,
+  type LoadOutcome,
+  type LoadPlan,
+  type LoadSecond,
+  type LoadShare,
+  noCounts,
+} from "./plan.ts";
+import { drainAlone, runShare } from "./run-share.ts";
+
+/** With less than so many cores for each, threads of the load take from the broker what they give. */
+const CORES_PER_WORKER = 4;
+const DRAIN_LOOK_MS = 200;
+
+export interface RunLoadOptions {
+  /** Threads; undefined: one for every four cores, as far as there are connections for them. */
+  workers?: number | undefined;
+  /** Entry file whose Worker branch runs `runLoadWorker`; undefined: this thread alone. */
+  workerEntry?: string | undefined;
+  /** Sees every measured second of all threads together. */
+  onSecond?: (second: LoadSecond) => void;
+  /** Asked many times a second; true ends the load early. */
+  stopped?: () => boolean;
+}
+
+/** Does the plan, on this thread or on several. Throws when a broker cannot be reached. */
+export async function runLoad(plan: LoadPlan, options: RunLoadOptions = {}): Promise<LoadOutcome> {
+  const { onSecond = () => {}, stopped = () => false, workerEntry } = options;
+  const useful = Math.max(plan.producers, plan.consumers);
+  const wanted = options.workers ?? Math.floor(availableParallelism() / CORES_PER_WORKER);
+  const workers = workerEntry === undefined ? 1 : Math.max(1, Math.min(wanted, useful));
+  if (workers === 1) return runShare(sharesOf(plan, 1)[0]!, onSecond, stopped, (ledger) => drainAlone(plan, ledger));
+  return new Threads(plan, workers, workerEntry!, onSecond, stopped).run();
+}
+
+/** The plan dealt out to threads. */
+export function sharesOf(plan: LoadPlan, workers: number): LoadShare[] {
+  const part = (total: number, i: number) => Math.floor(total / workers) + (i < total % workers ? 1 : 0);
+  let firstProducer = 0;
+  return Array.from({ length: workers }, (_, i) => {
+    const producers = part(plan.producers, i);
+    const portion = plan.producers === 0 ? 0 : producers / plan.producers;
+    const share = {
+      plan,
+      firstProducer,
+      producers,
+      consumers: plan.consumers === 0 ? 0 : Math.max(1, part(plan.consumers, i)),
+      queues: plan.queues.filter((_, n) => n % workers === i),
+      rate: plan.rate === undefined ? undefined : plan.rate * portion,
+      count: plan.count === undefined ? undefined : Math.round(plan.count * portion),
+    };
+    firstProducer += producers;
+    return share;
+  });
+}
+
+class Threads {
+  readonly #plan: LoadPlan;
+  readonly #workers: Worker[];
+  readonly #onSecond: (second: LoadSecond) => void;
+  readonly #stopped: () => boolean;
+  readonly #seconds: LoadSecond[][] = [];
+  readonly #parts = new Map<number, LedgerPart>();
+  readonly #outcomes: LoadOutcome[] = [];
+  #draining = 0;
+  #told = 0;
+  #failure: string | undefined;
+
+  constructor(
+    plan: LoadPlan,
+    workers: number,
+    entry: string,
+    onSecond: (second: LoadSecond) => void,
+    stopped: () => boolean,
+  ) {
+    this.#plan = plan;
+    this.#onSecond = onSecond;
+    this.#stopped = stopped;
+    this.#workers = sharesOf(plan, workers).map((share, i) => {
+      const worker = new Worker(entry, { workerData: { role: "bench", share } });
+      worker.on("message", (news: WorkerNews) => this.#news(i, news));
+      worker.on("error", (error: Error) => {
+        this.#failure ??= error.message;
+      });
+      return worker;
+    });
+  }
+
+  async run(): Promise<LoadOutcome> {
+    const { length } = this.#workers;
+    let asked = false;
+    let drainBegan: number | undefined;
+    while (this.#outcomes.length < length) {
+      if (this.#failure !== undefined) {
+        this.#order({ kind: "stop" });
+        this.#order({ kind: "drained", seconds: undefined });
+        throw new MqError(this.#failure);
+      }
+      if (!asked && this.#stopped()) {
+        asked = true;
+        this.#order({ kind: "stop" });
+      }
+      if (this.#draining === length) {
+        drainBegan ??= performance.now();
+        this.#drain(drainBegan);
+      }
+      await new Promise((resolve) => setTimeout(resolve, DRAIN_LOOK_MS));
+    }
+    return this.#merged();
+  }
+
+  #order(order: WorkerOrder): void {
+    for (const worker of this.#workers) worker.postMessage(order);
+  }
+
+  /** Looks at what all threads together have, and asks them for news. */
+  #drain(began: number): void {
+    if (this.#parts.size === this.#workers.length) {
+      const complete = mergeLedgers([...this.#parts.values()]).producers.every(
+        ({ acked, received, rolledBack }) => bitCount(without(without(acked, rolledBack), received)) === 0,
+      );
+      const waited = performance.now() - began;
+      if (complete || waited > this.#plan.drainMs) {
+        this.#order({ kind: "drained", seconds: complete ? waited / 1000 : undefined });
+        return;
+      }
+    }
+    this.#order({ kind: "part" });
+  }
+
+  #news(worker: number, news: WorkerNews): void {
+    if (news.kind === "second") this.#second(worker, news.second);
+    else if (news.kind === "draining") this.#draining++;
+    else if (news.kind === "part") this.#parts.set(worker, news.part);
+    else if (news.kind === "done") this.#outcomes.push(news.outcome);
+    else this.#failure ??= news.reason;
+  }
+
+  #second(worker: number, second: LoadSecond): void {
+    this.#seconds[worker] ??= [];
+    this.#seconds[worker]!.push(second);
+    const ready = Math.min(...this.#workers.map((_, i) => this.#seconds[i]?.length ?? 0));
+    while (this.#told < ready) {
+      const n = this.#told++;
+      this.#onSecond(mergeSeconds(this.#seconds.map((own) => own[n]!)));
+    }
+  }
+
+  #merged(): LoadOutcome {
+    const errors: Record<string, number> = {};
+    for (const outcome of this.#outcomes)
+      for (const [name, count] of Object.entries(outcome.errors)) errors[name] = (errors[name] ?? 0) + count;
+    const most = Math.max(...this.#outcomes.map(({ seconds }) => seconds.length));
+    return {
+      seconds: Array.from({ length: most }, (_, n) =>
+        mergeSeconds(this.#outcomes.flatMap(({ seconds }) => seconds[n] ?? [])),
+      ),
+      errors,
+      ledger: mergeLedgers(this.#outcomes.map(({ ledger }) => ledger)),
+      drainSeconds: this.#outcomes.find(({ drainSeconds }) => drainSeconds !== undefined)?.drainSeconds,
+      workers: this.#workers.length,
+    };
+  }
+}
+
+/** The same second of several threads; the busiest thread's CPU and delay, since it is what bounds the load. */
+function mergeSeconds(parts: readonly LoadSecond[]): LoadSecond {
+  const counts = noCounts();
+  const merged: LoadSecond = { second: 0, counts, latencies: {}, inFlight: 0, cpu: 0, loopDelayMs: 0 };
+  for (const part of parts) {
+    for (const name of Object.keys(counts) as (keyof LoadCounts)[]) counts[name] += part.counts[name];
+    merged.second = Math.max(merged.second, part.second);
+    merged.inFlight += part.inFlight;
+    merged.cpu = Math.max(merged.cpu, part.cpu);
+    merged.loopDelayMs = Math.max(merged.loopDelayMs, part.loopDelayMs);
+  }
+  for (const kind of LATENCIES) {
+    const own = parts.flatMap(({ latencies }) => latencies[kind] ?? []);
+    if (own.length === 0) continue;
+    const whole = new Histogram();
+    for (const snapshot of own) whole.merge(snapshot);
+    merged.latencies[kind] = whole.snapshot();
+  }
+  return merged;
+}

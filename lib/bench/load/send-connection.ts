@@ -1,0 +1,250 @@
+import type { Socket } from "bun";
+import { errorText } from "../../base/errors.ts";
+import { parseOffsetMsgId } from "../../message/message-id.ts";
+import { ResponseCode } from "../../remoting/codes.ts";
+import { decodeCommand } from "../../remoting/command.ts";
+import { OPAQUE_BASE, writeFrame } from "../raw/frames.ts";
+import { ResponseHeader } from "../raw/response-reader.ts";
+import { SEQUENCE_MAX } from "./bitmap.ts";
+import { FrameReader } from "./frame-reader.ts";
+import type { Ledger } from "./ledger.ts";
+import { epochMicros, stamp } from "./payload.ts";
+import type { LoadPlan, LoadQueue } from "./plan.ts";
+import type { Recorder } from "./recorder.ts";
+import { endTransactionFrame, type SendTemplate, sendTemplate, writeHex } from "./send-frame.ts";
+
+/** With a rate, requests that may wait for answers on one connection: what is due beyond them is sent late, and that is measured. */
+export const OPEN_IN_FLIGHT_MAX = 4096;
+const OUT_BYTES_MAX = 16 * 1024 * 1024;
+
+/** One producer: a connection to one broker, its requests in flight in slots, its messages numbered from 0. */
+export class SendConnection {
+  readonly #plan: LoadPlan;
+  readonly #producer: number;
+  readonly #recorder: Recorder;
+  readonly #ledger: Ledger;
+  readonly #templates: readonly SendTemplate[];
+  readonly #queue: LoadQueue;
+  readonly #slots: number;
+  readonly #sentAt: Float64Array;
+  readonly #intendedAt: Float64Array;
+  readonly #sequenceOf: Float64Array;
+  readonly #free: Int32Array;
+  readonly #out: Buffer;
+  readonly #reader = new FrameReader((buffer, start, end, frameEnd) => this.#answer(buffer, start, end, frameEnd));
+  readonly #header = new ResponseHeader();
+  readonly #perRequest: number;
+  #outStart = 0;
+  #outEnd = 0;
+  #socket: Socket | undefined;
+  #open = 0;
+  #next: number;
+  #sequence = 0;
+  #answered = 0;
+  #receivedAt = 0;
+  #stopping = false;
+  /** Requests that may still be sent; the load's count. */
+  #budget: number;
+
+  /** All `queues` are on one broker. `budget` is in messages. */
+  constructor(
+    plan: LoadPlan,
+    producer: number,
+    queues: readonly LoadQueue[],
+    budget: number | undefined,
+    recorder: Recorder,
+    ledger: Ledger,
+  ) {
+    this.#plan = plan;
+    this.#producer = producer;
+    this.#recorder = recorder;
+    this.#ledger = ledger;
+    this.#queue = queues[0]!;
+    this.#templates = queues.map((queue) => sendTemplate(plan, queue, producer));
+    this.#perRequest = plan.kind === "batch" ? plan.batch : 1;
+    this.#budget = budget === undefined ? Number.POSITIVE_INFINITY : Math.ceil(budget / this.#perRequest);
+    const largest = this.#templates.reduce((most, { frame }) => Math.max(most, frame.bytes.length), 1024);
+    const wanted = plan.rate === undefined ? plan.inFlight : OPEN_IN_FLIGHT_MAX;
+    this.#slots = Math.max(1, Math.min(wanted, Math.max(plan.inFlight, Math.floor(OUT_BYTES_MAX / largest))));
+    this.#sentAt = new Float64Array(this.#slots);
+    this.#intendedAt = new Float64Array(this.#slots);
+    this.#sequenceOf = new Float64Array(this.#slots);
+    this.#free = Int32Array.from({ length: this.#slots }, (_, slot) => slot);
+    this.#out = Buffer.alloc(largest * this.#slots);
+    this.#next = producer % this.#templates.length;
+  }
+
+  get inFlight(): number {
+    return this.#open;
+  }
+
+  /** Messages that may be sent now. */
+  get room(): number {
+    return this.#stopping ? 0 : Math.min(this.#slots - this.#open, this.#budget);
+  }
+
+  get finished(): boolean {
+    return this.#open === 0 && (this.#stopping || this.#budget === 0);
+  }
+
+  async connect(): Promise<void> {
+    const { host, port } = this.#queue;
+    this.#socket = await Bun.connect({
+      hostname: host,
+      port,
+      socket: {
+        binaryType: "buffer",
+        data: (_, chunk) => this.#data(chunk),
+        drain: () => this.#write(),
+        error: (_, error) => this.#fail(errorText(error)),
+        close: () => {
+          if (this.#open > 0 || !this.#stopping) this.#fail("connection closed");
+        },
+      },
+    });
+    this.#socket.setNoDelay(true);
+  }
+
+  /** Closed loop: fills the pipe for the first time. */
+  begin(): void {
+    this.#issueNow(this.#slots);
+  }
+
+  /** Open loop: one request that was due at `intended` (ms of performance.now). The caller calls `flush` when it has issued all. */
+  issue(intended: number, now: number): void {
+    this.#issue(intended, now);
+  }
+
+  flush(): void {
+    this.#write();
+  }
+
+  stop(): void {
+    this.#stopping = true;
+  }
+
+  close(): void {
+    this.#stopping = true;
+    this.#open = 0;
+    this.#socket?.terminate();
+  }
+
+  #issueNow(count: number): void {
+    const now = performance.now();
+    for (let i = Math.min(count, this.room); i > 0; i--) this.#issue(now, now);
+    this.#write();
+  }
+
+  #issue(intended: number, now: number): void {
+    const slot = this.#free[this.#slots - ++this.#open]!;
+    const template = this.#templates[this.#next]!;
+    this.#next = this.#next + 1 === this.#templates.length ? 0 : this.#next + 1;
+    this.#makeRoom(template.frame.bytes.length);
+    const at = this.#outEnd;
+    const first = this.#sequence;
+    this.#outEnd = writeFrame(template.frame, this.#out, at, OPAQUE_BASE + slot, first);
+    if (template.keyAt >= 0) writeHex(this.#out, at + template.keyAt, first % this.#plan.keyCardinality);
+    const intendedUs = epochMicros(intended);
+    const sentUs = epochMicros(now);
+    for (const { start, end, counterAt } of template.bodies) {
+      if (counterAt >= 0) writeHex(this.#out, at + counterAt, this.#sequence);
+      stamp(this.#out, at + start, at + end, this.#sequence++, intendedUs, sentUs);
+    }
+    this.#sentAt[slot] = now;
+    this.#intendedAt[slot] = intended;
+    this.#sequenceOf[slot] = first;
+    this.#budget--;
+    if (this.#sequence + this.#perRequest > SEQUENCE_MAX) this.#budget = 0;
+    const { counts, histograms } = this.#recorder;
+    counts.sent += this.#perRequest;
+    counts.bytesSent += template.frame.bytes.length;
+    if (this.#plan.rate !== undefined) histograms.lag.record(Math.max(0.5, (now - intended) * 1000));
+  }
+
+  /** What the kernel has taken makes room; requests in flight are bounded, and with them what is not taken. */
+  #makeRoom(bytes: number): void {
+    if (this.#outEnd + bytes <= this.#out.length) return;
+    this.#out.copyWithin(0, this.#outStart, this.#outEnd);
+    this.#outEnd -= this.#outStart;
+    this.#outStart = 0;
+  }
+
+  #write(): void {
+    if (this.#outEnd === this.#outStart || this.#socket === undefined) return;
+    const taken = this.#socket.write(this.#out, this.#outStart, this.#outEnd - this.#outStart);
+    if (taken > 0) this.#outStart += taken;
+    if (this.#outStart === this.#outEnd) this.#outStart = this.#outEnd = 0;
+  }
+
+  #data(chunk: Buffer): void {
+    this.#receivedAt = performance.now();
+    this.#answered = 0;
+    this.#recorder.counts.bytesReceived += chunk.length;
+    try {
+      this.#reader.push(chunk);
+    } catch (error) {
+      this.#fail(errorText(error));
+      this.#socket?.terminate();
+      return;
+    }
+    if (this.#answered > 0 && this.#plan.rate === undefined) this.#issueNow(this.#answered);
+    else this.#write();
+  }
+
+  #answer(buffer: Buffer, headerStart: number, headerEnd: number, frameEnd: number): void {
+    const header = this.#header;
+    header.read(buffer, headerStart, headerEnd);
+    const slot = header.opaque - OPAQUE_BASE;
+    if (!(slot >= 0 && slot < this.#slots) || this.#open === 0) {
+      this.#recorder.count("answer to a request that was not sent");
+      return;
+    }
+    this.#free[this.#slots - this.#open--] = slot;
+    this.#answered++;
+    const { counts, histograms } = this.#recorder;
+    this.#recorder.answered += this.#perRequest;
+    if (header.code !== ResponseCode.SUCCESS) {
+      counts.failed += this.#perRequest;
+      this.#recorder.countCode(header.code);
+      return;
+    }
+    counts.acked += this.#perRequest;
+    histograms.service.record((this.#receivedAt - this.#sentAt[slot]!) * 1000);
+    if (this.#plan.rate !== undefined) histograms.response.record((this.#receivedAt - this.#intendedAt[slot]!) * 1000);
+    const first = this.#sequenceOf[slot]!;
+    if (this.#plan.kind === "transaction") this.#endTransaction(first, buffer.subarray(headerStart - 8, frameEnd));
+    else for (let i = 0; i < this.#perRequest; i++) this.#ledger.acked(this.#producer, first + i);
+  }
+
+  /** Which transactions are rolled back follows from their number alone. */
+  #endTransaction(sequence: number, frame: Buffer): void {
+    const { ext } = decodeCommand(frame, 0, frame.length);
+    const commit =
+      Math.floor((sequence + 1) * this.#plan.rollbackRate) === Math.floor(sequence * this.#plan.rollbackRate);
+    const place = parseOffsetMsgId(ext.msgId ?? "");
+    if (place === undefined) {
+      this.#recorder.count("answer without the place of the half message");
+      return;
+    }
+    if (commit) this.#ledger.acked(this.#producer, sequence);
+    else this.#ledger.rolledBack(this.#producer, sequence);
+    const uniqKey = `${this.#templates[0]!.uniqKeyPrefix}${sequence.toString(16).toUpperCase().padStart(8, "0")}`;
+    const end = endTransactionFrame(this.#plan, {
+      commitLogOffset: String(place.physicalOffset),
+      queueOffset: ext.queueOffset ?? "0",
+      msgId: uniqKey,
+      transactionId: ext.transactionId ?? uniqKey,
+      commit,
+    });
+    this.#makeRoom(end.length);
+    this.#outEnd += end.copy(this.#out, this.#outEnd);
+  }
+
+  #fail(what: string): void {
+    this.#recorder.counts.failed += this.#open * this.#perRequest;
+    this.#recorder.answered += this.#open * this.#perRequest;
+    this.#open = 0;
+    this.#budget = 0;
+    this.#recorder.count(what);
+  }
+}

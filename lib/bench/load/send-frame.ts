@@ -1,0 +1,123 @@
+import {
+  TRANSACTION_COMMIT_TYPE,
+  TRANSACTION_PREPARED_TYPE,
+  TRANSACTION_ROLLBACK_TYPE,
+} from "../../message/sys-flag.ts";
+import { RequestCode } from "../../remoting/codes.ts";
+import { type FrameTemplate, frameTemplate } from "../raw/frames.ts";
+import { bodyTemplate } from "./payload.ts";
+import type { LoadPlan, LoadQueue } from "./plan.ts";
+
+/** Marks the places of a number of eight hex digits in the text of the header and of a batch's properties. */
+const KEY_MARK = "eeeeeeee";
+const COUNTER_MARK = "ffffffff";
+const ITEM_HEAD_BYTES = 20;
+const UNIQ_KEY_HEX = 32;
+
+/** A send that is ready but for its numbers: where each of them goes. */
+export interface SendTemplate {
+  frame: FrameTemplate;
+  /** Begin and end of every body with a header of ours; several in a batch. */
+  bodies: readonly { start: number; end: number; counterAt: number }[];
+  /** Offset of eight hex digits of KEYS; -1 without. */
+  keyAt: number;
+  uniqKeyPrefix: string;
+}
+
+/** What a producer writes into the properties of every message. */
+function properties(plan: LoadPlan, prefix: string): string {
+  const pairs: [string, string][] = [];
+  if (plan.keyCardinality > 0) pairs.push(["KEYS", `k${KEY_MARK}`]);
+  if (plan.tags !== "") pairs.push(["TAGS", plan.tags]);
+  if (plan.delayLevel > 0) pairs.push(["DELAY", String(plan.delayLevel)]);
+  if (plan.kind === "transaction") pairs.push(["TRAN_MSG", "true"], ["PGROUP", plan.group]);
+  pairs.push(["UNIQ_KEY", prefix + COUNTER_MARK], ["WAIT", "true"]);
+  return pairs.map(([name, value]) => `${name}\u0001${value}`).join("\u0002");
+}
+
+/** Id of a message: 24 hex digits that this producer alone has; the counter follows. */
+function uniqKeyPrefix(run: number, producer: number): string {
+  const hex = (value: number, digits: number) => value.toString(16).padStart(digits, "0").slice(-digits);
+  return `7F000001${hex(run >>> 0, 8)}${hex(producer, 8)}`.toUpperCase().padEnd(UNIQ_KEY_HEX - 8, "0");
+}
+
+/** SEND_MESSAGE_V2, or SEND_BATCH_MESSAGE with `plan.batch` items of one layout [MessageDecoder#encodeMessage]. */
+export function sendTemplate(plan: LoadPlan, queue: LoadQueue, producer: number): SendTemplate {
+  const prefix = uniqKeyPrefix(plan.run, producer);
+  const body = bodyTemplate(plan.bodyBytes, plan.payload, plan.run, producer);
+  const isBatch = plan.kind === "batch";
+  const fields = {
+    a: plan.group,
+    b: plan.topic,
+    c: "TBW102",
+    d: "8",
+    e: String(queue.queueId),
+    f: String(plan.kind === "transaction" ? TRANSACTION_PREPARED_TYPE : 0),
+    g: String(Date.now()),
+    h: "0",
+    i: properties(plan, prefix),
+    j: "0",
+    k: "false",
+    l: "0",
+    m: String(isBatch),
+    n: queue.brokerName,
+  };
+  const item = isBatch ? batchItem(body, properties(plan, prefix)) : body;
+  const content = isBatch ? Buffer.concat(Array.from({ length: plan.batch }, () => item)) : body;
+  const code = isBatch ? RequestCode.SEND_BATCH_MESSAGE : RequestCode.SEND_MESSAGE_V2;
+  const frame = frameTemplate(code, fields, content, plan.header);
+  const contentAt = frame.bytes.length - content.length;
+  const bodies = Array.from({ length: isBatch ? plan.batch : 1 }, (_, i) => {
+    const start = contentAt + i * item.length + (isBatch ? ITEM_HEAD_BYTES : 0);
+    const counterAt = isBatch ? frame.bytes.indexOf(COUNTER_MARK, start + body.length) : -1;
+    return { start, end: start + body.length, counterAt };
+  });
+  return { frame, bodies, keyAt: plan.keyCardinality > 0 ? frame.bytes.indexOf(KEY_MARK) : -1, uniqKeyPrefix: prefix };
+}
+
+function batchItem(body: Buffer, text: string): Buffer {
+  const props = Buffer.from(text);
+  const item = Buffer.alloc(ITEM_HEAD_BYTES + body.length + 2 + props.length);
+  item.writeInt32BE(item.length, 0);
+  item.writeInt32BE(body.length, 16);
+  body.copy(item, ITEM_HEAD_BYTES);
+  item.writeInt16BE(props.length, ITEM_HEAD_BYTES + body.length);
+  props.copy(item, ITEM_HEAD_BYTES + body.length + 2);
+  return item;
+}
+
+const HEX = Buffer.from("0123456789ABCDEF");
+
+/** Writes the low 32 bits of `value` as eight hex digits. */
+export function writeHex(target: Buffer, at: number, value: number): void {
+  let rest = value >>> 0;
+  for (let i = 7; i >= 0; i--) {
+    target[at + i] = HEX[rest & 15]!;
+    rest >>>= 4;
+  }
+}
+
+/** END_TRANSACTION of a half message that the broker has answered for, sent one way. */
+export function endTransactionFrame(
+  plan: LoadPlan,
+  half: { commitLogOffset: string; queueOffset: string; msgId: string; transactionId: string; commit: boolean },
+): Buffer {
+  const fields = {
+    producerGroup: plan.group,
+    topic: plan.topic,
+    tranStateTableOffset: half.queueOffset,
+    commitLogOffset: half.commitLogOffset,
+    commitOrRollback: String(half.commit ? TRANSACTION_COMMIT_TYPE : TRANSACTION_ROLLBACK_TYPE),
+    fromTransactionCheck: "false",
+    msgId: half.msgId,
+    transactionId: half.transactionId,
+  };
+  const { bytes } = frameTemplate(RequestCode.END_TRANSACTION, fields, Buffer.alloc(0), "rocketmq");
+  bytes.writeInt32BE(ONEWAY_FLAG, FLAG_AT);
+  return bytes;
+}
+
+/** [RemotingCommand#markOnewayRPC] */
+const ONEWAY_FLAG = 2;
+/** Offset of the flag in a frame with a ROCKETMQ header: prefix, code, language, version, opaque. */
+const FLAG_AT = 8 + 2 + 1 + 2 + 4;

@@ -1,0 +1,127 @@
+import { encodeBase64 } from "../hdr/encoding.ts";
+import { Histogram } from "../histogram.ts";
+import type { ResourceSample } from "../resources/sampler.ts";
+import { type FlagRecord, latencyRecord, type RunRecord, type SecondRecord } from "../result.ts";
+import { verdict } from "./ledger.ts";
+import { LATENCIES, type LoadCounts, type LoadOutcome, type LoadPlan, noCounts } from "./plan.ts";
+
+/** Above this part of a core, or with the loop this late, the generator may be what is measured. */
+const CLIENT_BOUND_CPU = 0.85;
+const CLIENT_BOUND_DELAY_MS = 5;
+/** Achieved less than this part of the rate that was asked for. */
+const SATURATED_PART = 0.98;
+const SHORT_SECONDS = 5;
+/** Clocks differ by more than this when a message arrives before it was stored. */
+const SKEW_PART = 0.01;
+
+/** The outcome of a plan as a run of a result. `resources` are samples taken at the end of the same seconds. */
+export function loadRecord(
+  plan: LoadPlan,
+  outcome: LoadOutcome,
+  run: { work: string; verb: string; startedAt: number; resources: readonly ResourceSample[]; sameHost: boolean },
+): RunRecord {
+  const total = noCounts();
+  const whole = Object.fromEntries(LATENCIES.map((kind) => [kind, new Histogram()]));
+  const samples = outcome.seconds.map((second, i): SecondRecord => {
+    for (const name of Object.keys(total) as (keyof LoadCounts)[]) total[name] += second.counts[name];
+    const latencies: Record<string, string> = {};
+    for (const kind of LATENCIES) {
+      const snapshot = second.latencies[kind];
+      if (snapshot === undefined) continue;
+      const own = Histogram.from(snapshot);
+      whole[kind]!.merge(own);
+      latencies[kind] = encodeBase64(own);
+    }
+    const resource = run.resources[i];
+    return {
+      second: second.second,
+      ...second.counts,
+      inFlight: second.inFlight,
+      latencies,
+      clientCpu: second.cpu,
+      clientLoopDelayP99Ms: second.loopDelayMs,
+      ...(resource === undefined ? {} : { machineCpu: resource.machineCpu, processes: resource.processes }),
+    };
+  });
+  const seconds = outcome.seconds.at(-1)?.second ?? 0;
+  const { ledger, rolledBack } = verdict(outcome.ledger);
+  const client = {
+    cpu: samples.reduce((sum, { clientCpu = 0 }) => sum + clientCpu, 0) / Math.max(1, samples.length),
+    loopDelayP99Ms: median(samples.map(({ clientLoopDelayP99Ms = 0 }) => clientLoopDelayP99Ms)),
+    workers: outcome.workers,
+  };
+  const kept = LATENCIES.filter((kind) => whole[kind]!.count > 0 || whole[kind]!.nonPositive > 0);
+  const record: RunRecord = {
+    work: run.work,
+    target: "",
+    round: 0,
+    verb: run.verb,
+    loop: plan.rate === undefined ? "closed" : "open",
+    options: optionsOf(plan),
+    startedAt: run.startedAt,
+    warmupSeconds: plan.warmupSeconds,
+    seconds,
+    counts: total,
+    latencies: Object.fromEntries(kept.map((kind) => [kind, latencyRecord(whole[kind]!)])),
+    errors: Object.entries(outcome.errors).map(([name, count]) => ({ name, count })),
+    samples,
+    client,
+    figures: {
+      ...(outcome.drainSeconds === undefined ? {} : { drainSeconds: outcome.drainSeconds }),
+      ...(plan.kind === "transaction" ? { rolledBackDelivered: rolledBack } : {}),
+    },
+    flags: [],
+  };
+  if (plan.producers > 0 && plan.consumers > 0) record.ledger = ledger;
+  record.flags = flagsOf(plan, record, run.sameHost);
+  return record;
+}
+
+function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
+}
+
+function optionsOf(plan: LoadPlan): RunRecord["options"] {
+  return {
+    kind: plan.kind,
+    topic: plan.topic,
+    connections: plan.producers || plan.consumers,
+    consumers: plan.consumers,
+    inFlight: plan.producers > 0 ? plan.inFlight : null,
+    size: plan.producers > 0 ? plan.bodyBytes : null,
+    batch: plan.kind === "batch" ? plan.batch : 1,
+    queues: plan.queues.length,
+    header: plan.header,
+    rate: plan.rate ?? null,
+    arrival: plan.arrival,
+    delayLevel: plan.delayLevel,
+    rollbackRate: plan.rollbackRate,
+    expression: plan.expression,
+  };
+}
+
+function flagsOf(plan: LoadPlan, run: RunRecord, sameHost: boolean): FlagRecord[] {
+  const flags: FlagRecord[] = [];
+  const { cpu, loopDelayP99Ms } = run.client;
+  if (cpu > CLIENT_BOUND_CPU || (loopDelayP99Ms > CLIENT_BOUND_DELAY_MS && plan.rate !== undefined))
+    flags.push({
+      id: "CLIENT-BOUND",
+      text: `the generator's busiest thread was busy ${(100 * cpu).toFixed(0)} % of the time, its loop ${loopDelayP99Ms.toFixed(1)} ms late: more --workers, or another machine`,
+    });
+  const achieved = run.counts.acked / Math.max(run.seconds, 1e-9);
+  if (plan.rate !== undefined && run.seconds > 0 && achieved < SATURATED_PART * plan.rate)
+    flags.push({
+      id: "SATURATED",
+      text: `${achieved.toFixed(0)} of ${plan.rate} messages a second: response times measure the queue in front of the broker`,
+    });
+  const skewed = (run.latencies.s2c?.nonPositive ?? 0) / Math.max(1, run.counts.received);
+  if (skewed > SKEW_PART && !sameHost)
+    flags.push({
+      id: "SKEW",
+      text: `${(100 * skewed).toFixed(0)} % of the messages came before they were stored: the clocks differ`,
+    });
+  if (sameHost) flags.push({ id: "SAME-HOST", text: "client and broker share this machine" });
+  if (run.seconds < SHORT_SECONDS && plan.count === undefined)
+    flags.push({ id: "SHORT-RUN", text: `${run.seconds.toFixed(1)} s` });
+  return flags;
+}
