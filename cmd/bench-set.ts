@@ -8,10 +8,11 @@ import { exportResult } from "../lib/bench/report/export.ts";
 import { countText, mibText, msText } from "../lib/bench/report/figures.ts";
 import { setTable } from "../lib/bench/report/summary.ts";
 import { fileSystemName, machineFacts } from "../lib/bench/resources/machine.ts";
-import { type BenchResult, RESULT_SCHEMA, type RunRecord } from "../lib/bench/result.ts";
+import { type BenchResult, histogramOf, RESULT_SCHEMA, type RunRecord } from "../lib/bench/result.ts";
 import { runStandardSet, type SetOutcome, setWorks } from "../lib/bench/set/standard-set.ts";
 import { runFigures } from "../lib/bench/versus/figures.ts";
 import { exportArgs, exportEntries } from "./bench-report.ts";
+import { BenchExit } from "./bench-run.ts";
 import { duration, namesrvAddr, parseFlags } from "./client-flags.ts";
 import { print, printTable, say, warn } from "./out.ts";
 import { MQ_VERSION } from "./version.ts";
@@ -92,7 +93,9 @@ export async function benchSet(args: Record<string, unknown>, rawArgs: readonly 
     if (interrupt.stopped()) for (const run of result.runs.slice(-1)) run.interrupted = true;
     const written = await exportResult(result, flags);
     if (written.length > 0) say(`saved ${written.join(" ")}`);
+    const bad = outcome.runs.some(({ ledger }) => (ledger?.lost ?? 0) + (ledger?.corrupt ?? 0) > 0);
     if (interrupt.stopped()) process.exitCode = EXIT_INTERRUPTED;
+    else if (bad) process.exitCode = BenchExit.lost;
   } finally {
     interrupt.end();
   }
@@ -103,6 +106,18 @@ function printOutcome({ machine, brokers, runs }: BenchResult, { figures, left }
   printTable(header, rows);
   if (figures.startMs !== undefined)
     print(`start-up ${figures.startMs.toFixed(0)} ms from process start to the first message taken`);
+  for (const { work, ledger, latencies } of runs) {
+    if (latencies.e2e !== undefined) {
+      const [p50 = 0, p99 = 0, p999 = 0] = histogramOf(latencies.e2e).percentiles([0.5, 0.99, 0.999]);
+      print(
+        `e2e      from the intended time until consumed: p50 ${msText(p50)}, p99 ${msText(p99)}, p99.9 ${msText(p999)}, max ${msText(latencies.e2e.max)} ms`,
+      );
+    }
+    if (ledger !== undefined)
+      print(
+        `ledger   ${work}: acked ${ledger.acked}, received ${ledger.received}, LOST ${ledger.lost}, DUP ${ledger.duplicates}, CORRUPT ${ledger.corrupt}, REORDER ${ledger.reordered}`,
+      );
+  }
   const { memoryIdleBytes = 0, memoryAfterBytes = 0 } = figures;
   if (memoryAfterBytes > 0)
     print(`memory   ${mibText(memoryIdleBytes)} MiB idle, ${mibText(memoryAfterBytes)} MiB after the runs (anonymous)`);

@@ -13,6 +13,7 @@ import { VersusCluster } from "../lib/bench/versus/versus-cluster.ts";
 import { versusText } from "../lib/bench/versus/versus-text.ts";
 import { DEFAULT_WORKS, WORKS, type Work } from "../lib/bench/versus/works.ts";
 import { parseNamesrvAddr } from "../lib/client/client-options.ts";
+import { EXIT_INTERRUPTED, onInterrupt } from "./bench-interrupt.ts";
 import { exportArgs, exportEntries } from "./bench-report.ts";
 import { duration, parseFlags, wholeNumber } from "./client-flags.ts";
 import { REPEATED } from "./flags.ts";
@@ -24,7 +25,6 @@ const ROUNDS_MAX = 1000;
 const RUN_BYTES = 12;
 /** A name is part of the topics' names, which have room for this much. */
 const NAME_LENGTH_MAX = 40;
-const EXIT_INTERRUPTED = 130;
 
 const flagsSchema = v.object({
   works: v.optional(v.string(), DEFAULT_WORKS.join(",")),
@@ -158,15 +158,4 @@ function clusterOf(text: string): { name: string; address: string } {
   throw new UsageError(
     `mq bench versus got "${text}", want NAME=host:port of a name server, the name ${NAME_LENGTH_MAX} long at most`,
   );
-}
-
-/** The first Ctrl-C ends the current turn and prints what there is; a second one ends at once. */
-function onInterrupt(): { stopped: () => boolean; end: () => void } {
-  let asked = false;
-  const onSignal = () => {
-    if (asked) process.exit(EXIT_INTERRUPTED);
-    asked = true;
-  };
-  process.on("SIGINT", onSignal).on("SIGTERM", onSignal);
-  return { stopped: () => asked, end: () => void process.off("SIGINT", onSignal).off("SIGTERM", onSignal) };
 }

@@ -118,4 +118,6 @@ if (isMainThread) {
   void import("../lib/store/mappedfile/allocate-worker.ts").then(({ runAllocateWorker }) => runAllocateWorker());
 } else if ((workerData as { role?: unknown }).role === "bench") {
   void import("../lib/bench/load/load-worker.ts").then(({ runLoadWorker }) => runLoadWorker());
+} else if ((workerData as { role?: unknown }).role === "bench-sink") {
+  void import("../lib/bench/load/null-sink.ts").then(({ runNullSink }) => runNullSink());
 }

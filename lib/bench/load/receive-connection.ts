@@ -189,7 +189,9 @@ export class ReceiveConnection {
       return;
     }
     histograms.e2e.record(nowUs - payload.intended);
-    if (this.#plan.delayMs > 0) histograms.late.record(nowUs - payload.sent - this.#plan.delayMs * 1000);
+    // Brokers count in whole milliseconds.
+    if (this.#plan.delayMs > 0)
+      histograms.late.record(nowUs - (Math.floor(payload.sent / 1000) + this.#plan.delayMs) * 1000);
     this.#ledger.received(payload.producer, payload.sequence, queue.name, queueOffset);
   }
 }

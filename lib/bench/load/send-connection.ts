@@ -11,10 +11,12 @@ import type { Ledger } from "./ledger.ts";
 import { epochMicros, stamp } from "./payload.ts";
 import type { LoadPlan, LoadQueue } from "./plan.ts";
 import type { Recorder } from "./recorder.ts";
-import { endTransactionFrame, type SendTemplate, sendTemplate, writeHex } from "./send-frame.ts";
+import { endTransactionFrame, type SendTemplate, sendTemplate, writeHex, writeMillis } from "./send-frame.ts";
 
 /** With a rate, requests that may wait for answers on one connection: what is due beyond them is sent late, and that is measured. */
 export const OPEN_IN_FLIGHT_MAX = 4096;
+/** Bytes of an END_TRANSACTION, names of topic and group included. */
+const END_BYTES_MAX = 1024;
 const OUT_BYTES_MAX = 16 * 1024 * 1024;
 
 /** One producer: a connection to one broker, its requests in flight in slots, its messages numbered from 0. */
@@ -70,7 +72,8 @@ export class SendConnection {
     this.#intendedAt = new Float64Array(this.#slots);
     this.#sequenceOf = new Float64Array(this.#slots);
     this.#free = Int32Array.from({ length: this.#slots }, (_, slot) => slot);
-    this.#out = Buffer.alloc(largest * this.#slots);
+    // A transaction's second request goes out beside the next first one.
+    this.#out = Buffer.alloc((largest + (plan.kind === "transaction" ? END_BYTES_MAX : 0)) * this.#slots * 2);
     this.#next = producer % this.#templates.length;
   }
 
@@ -146,6 +149,7 @@ export class SendConnection {
     if (template.keyAt >= 0) writeHex(this.#out, at + template.keyAt, first % this.#plan.keyCardinality);
     const intendedUs = epochMicros(intended);
     const sentUs = epochMicros(now);
+    writeMillis(this.#out, at + template.bornAt, Math.floor(sentUs / 1000));
     for (const { start, end, counterAt } of template.bodies) {
       if (counterAt >= 0) writeHex(this.#out, at + counterAt, this.#sequence);
       stamp(this.#out, at + start, at + end, this.#sequence++, intendedUs, sentUs);

@@ -11,6 +11,8 @@ import type { LoadPlan, LoadQueue } from "./plan.ts";
 /** Marks the places of a number of eight hex digits in the text of the header and of a batch's properties. */
 const KEY_MARK = "eeeeeeee";
 const COUNTER_MARK = "ffffffff";
+/** Marks the place of the born timestamp: as many digits as every time from 2001 to 2286 has. */
+const BORN_MARK = "1000000000000";
 const ITEM_HEAD_BYTES = 20;
 const UNIQ_KEY_HEX = 32;
 
@@ -21,6 +23,8 @@ export interface SendTemplate {
   bodies: readonly { start: number; end: number; counterAt: number }[];
   /** Offset of eight hex digits of KEYS; -1 without. */
   keyAt: number;
+  /** Offset of the 13 digits of the born timestamp. */
+  bornAt: number;
   uniqKeyPrefix: string;
 }
 
@@ -53,7 +57,7 @@ export function sendTemplate(plan: LoadPlan, queue: LoadQueue, producer: number)
     d: "8",
     e: String(queue.queueId),
     f: String(plan.kind === "transaction" ? TRANSACTION_PREPARED_TYPE : 0),
-    g: String(Date.now()),
+    g: BORN_MARK,
     h: "0",
     i: properties(plan, prefix),
     j: "0",
@@ -72,7 +76,8 @@ export function sendTemplate(plan: LoadPlan, queue: LoadQueue, producer: number)
     const counterAt = isBatch ? frame.bytes.indexOf(COUNTER_MARK, start + body.length) : -1;
     return { start, end: start + body.length, counterAt };
   });
-  return { frame, bodies, keyAt: plan.keyCardinality > 0 ? frame.bytes.indexOf(KEY_MARK) : -1, uniqKeyPrefix: prefix };
+  const keyAt = plan.keyCardinality > 0 ? frame.bytes.indexOf(KEY_MARK) : -1;
+  return { frame, bodies, keyAt, bornAt: frame.bytes.indexOf(BORN_MARK), uniqKeyPrefix: prefix };
 }
 
 function batchItem(body: Buffer, text: string): Buffer {
@@ -94,6 +99,16 @@ export function writeHex(target: Buffer, at: number, value: number): void {
   for (let i = 7; i >= 0; i--) {
     target[at + i] = HEX[rest & 15]!;
     rest >>>= 4;
+  }
+}
+
+/** Writes ms since the epoch as 13 digits. */
+export function writeMillis(target: Buffer, at: number, ms: number): void {
+  let rest = ms;
+  for (let i = 12; i >= 0; i--) {
+    const next = Math.floor(rest / 10);
+    target[at + i] = 0x30 + rest - next * 10;
+    rest = next;
   }
 }
 

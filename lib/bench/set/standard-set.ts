@@ -7,6 +7,7 @@ import { processMemory } from "../resources/proc.ts";
 import type { RunRecord } from "../result.ts";
 import { type TurnTimes, VersusCluster } from "../versus/versus-cluster.ts";
 import { WORKS, type Work } from "../versus/works.ts";
+import { E2E_ABOUT, runE2e } from "./e2e-work.ts";
 import { OwnBroker } from "./own-broker.ts";
 
 /** How long a broker is left alone before its idle memory is read. */
@@ -26,11 +27,14 @@ interface Part {
   ownOnly: boolean;
 }
 
+/** Done by the load whose every message is checked: sent at a rate, received, and accounted for. */
+const E2E = "e2e";
+
 const ASYNC = { flushDiskType: "ASYNC_FLUSH" };
 const SYNC = { flushDiskType: "SYNC_FLUSH" };
 
 const PARTS: readonly Part[] = [
-  { works: ["send-1", "send", "rate-20k"], settings: ASYNC, suffix: "", ownOnly: false },
+  { works: ["send-1", "send", E2E], settings: ASYNC, suffix: "", ownOnly: false },
   { works: ["batch-32", "catch-up"], settings: ASYNC, suffix: "", ownOnly: false },
   { works: ["send-1", "send"], settings: SYNC, suffix: "-sync-flush", ownOnly: true },
 ];
@@ -109,10 +113,13 @@ async function runPart(part: Part, namesrvAddr: string, options: SetOptions, out
   try {
     for (const name of part.works) {
       if (options.stopped()) return;
-      const work = workOf(name);
-      options.onWork(work.name + part.suffix, work.about);
-      const record = await cluster.turn(work, options.times, options.stopped);
-      record.work = work.name + part.suffix;
+      const work = name === E2E ? undefined : workOf(name);
+      options.onWork(name + part.suffix, work?.about ?? E2E_ABOUT);
+      const record =
+        work === undefined
+          ? await runE2e(namesrvAddr, options)
+          : await cluster.turn(work, options.times, options.stopped);
+      record.work = name + part.suffix;
       record.verb = "set";
       record.options.flush = part.settings.flushDiskType ?? null;
       const first = cluster.brokers[0]!;

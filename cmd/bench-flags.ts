@@ -1,0 +1,194 @@
+import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
+import type { ArgsDef } from "citty";
+import * as v from "valibot";
+import { errorText, UsageError } from "../lib/base/errors.ts";
+import { PAYLOAD_HEADER_BYTES } from "../lib/bench/load/payload.ts";
+import type { LoadPlan, MessageKind } from "../lib/bench/load/plan.ts";
+import { exportArgs, exportEntries } from "./bench-report.ts";
+import {
+  byteSize,
+  duration,
+  namesrvAddr,
+  namesrvArg,
+  positiveNumber,
+  resourceName,
+  topicName,
+  wholeNumber,
+} from "./client-flags.ts";
+
+const CONNECTIONS_MAX = 10_000;
+const IN_FLIGHT_MAX = 65_536;
+const PAYLOAD_BYTES_MAX = 64 * 1024 * 1024;
+const RUN_BYTES = 12;
+
+export const loadArgs = {
+  namesrv: namesrvArg,
+  topic: {
+    type: "string",
+    alias: "t",
+    description: "Topic (default: a new one, deleted at the end)",
+    valueHint: "topic",
+  },
+  cluster: { type: "string", description: "Brokers of this cluster only", valueHint: "cluster" },
+  conns: { type: "string", description: "Connections that send, or receive (default: 4)", valueHint: "n" },
+  "in-flight": { type: "string", description: "Requests in flight on each (default: 64)", valueHint: "n" },
+  threads: {
+    type: "string",
+    alias: "w",
+    description: "As RocketMQ's benchmark: one connection with so many in flight",
+    valueHint: "n",
+  },
+  consumers: { type: "string", description: "Connections that receive (default: as many as send)", valueHint: "n" },
+  workers: { type: "string", description: "Threads of the generator (default: one for every 4 cores)", valueHint: "n" },
+  size: { type: "string", alias: "s", description: "Bytes of a body (128, 1k)", default: "1k", valueHint: "bytes" },
+  payload: { type: "string", description: "Fill bodies from this file", valueHint: "file" },
+  rate: { type: "string", description: "Messages a second, each with its time fixed in advance", valueHint: "n" },
+  arrival: {
+    type: "enum",
+    options: ["uniform", "poisson"],
+    default: "uniform",
+    description: "Times between messages with --rate",
+  },
+  ramp: { type: "string", description: "Time in which a rate grows to its height", valueHint: "time" },
+  duration: { type: "string", description: "Measured part", default: "30s", valueHint: "time" },
+  count: { type: "string", alias: ["messages", "q"], description: "End after so many messages", valueHint: "n" },
+  warmup: { type: "string", description: "What comes before it", default: "5s", valueHint: "time" },
+  queues: { type: "string", description: "Queues on each broker of a new topic", default: "8", valueHint: "n" },
+  tags: { type: "string", description: "Tag of every message", valueHint: "tag" },
+  keys: { type: "boolean", alias: "k", description: "Give every message a key (10,000 different ones)" },
+  "key-cardinality": { type: "string", description: "Number of different keys", valueHint: "n" },
+  filterType: {
+    type: "enum",
+    alias: "f",
+    options: ["TAG", "SQL92"],
+    default: "TAG",
+    description: "Kind of the consumers' filter",
+  },
+  expression: { type: "string", alias: "e", description: "The consumers' filter", default: "*", valueHint: "filter" },
+  group: { type: "string", alias: "g", description: "Group of the clients", default: "mq-bench", valueHint: "group" },
+  headers: {
+    type: "enum",
+    options: ["binary", "json"],
+    default: "binary",
+    description: "Encoding of request headers; Java's client sends JSON unless told otherwise",
+  },
+  "drain-timeout": {
+    type: "string",
+    description: "Wait this long for what is missing",
+    default: "30s",
+    valueHint: "time",
+  },
+  force: { type: "boolean", description: "Send to a topic that no benchmark made" },
+  keep: { type: "boolean", description: "Leave the topic that was made" },
+  gate: { type: "string", description: "Limits: p99<10ms,tps>=12000,errors=0 or rocketmq-ci", valueHint: "limits" },
+  strict: { type: "boolean", description: "Exit with 4 where the run is CLIENT-BOUND or SATURATED" },
+  quiet: { type: "boolean", description: "No line while it runs" },
+  ...exportArgs,
+} satisfies ArgsDef;
+
+const optional = v.optional;
+
+export const loadEntries = {
+  namesrv: namesrvAddr,
+  topic: optional(topicName),
+  cluster: optional(v.string()),
+  conns: optional(wholeNumber(1, CONNECTIONS_MAX)),
+  "in-flight": optional(wholeNumber(1, IN_FLIGHT_MAX)),
+  threads: optional(wholeNumber(1, IN_FLIGHT_MAX)),
+  consumers: optional(wholeNumber(1, CONNECTIONS_MAX)),
+  workers: optional(wholeNumber(1, 256)),
+  size: v.pipe(
+    optional(byteSize, "1k"),
+    v.minValue(
+      PAYLOAD_HEADER_BYTES,
+      `${PAYLOAD_HEADER_BYTES} bytes at least: a body begins with the number by which it is known again`,
+    ),
+  ),
+  payload: optional(v.string()),
+  rate: optional(positiveNumber),
+  arrival: v.picklist(["uniform", "poisson"], "uniform or poisson"),
+  ramp: optional(duration, "0s"),
+  duration: optional(duration, "30s"),
+  count: optional(wholeNumber(1, 2 ** 32 - 1)),
+  warmup: optional(duration, "5s"),
+  queues: optional(wholeNumber(1, 65_535), "8"),
+  tags: optional(v.string(), ""),
+  keys: optional(v.boolean(), false),
+  "key-cardinality": optional(wholeNumber(1, 2 ** 32 - 1)),
+  filterType: v.picklist(["TAG", "SQL92"], "TAG or SQL92"),
+  expression: optional(v.string(), "*"),
+  group: optional(resourceName("group", 120), "mq-bench"),
+  headers: v.picklist(["binary", "json"], "binary or json"),
+  "drain-timeout": optional(duration, "30s"),
+  force: optional(v.boolean(), false),
+  keep: optional(v.boolean(), false),
+  gate: optional(v.string()),
+  strict: optional(v.boolean(), false),
+  quiet: optional(v.boolean(), false),
+  ...exportEntries,
+};
+
+export type LoadFlags = v.InferOutput<v.ObjectSchema<typeof loadEntries, undefined>>;
+
+const KEYS_DEFAULT = 10_000;
+const CONNECTIONS_DEFAULT = 4;
+const IN_FLIGHT_DEFAULT = 64;
+
+export interface VerbOptions {
+  kind: MessageKind;
+  sends: boolean;
+  receives: boolean;
+  batch?: number;
+  delayLevel?: number;
+  rollbackRate?: number;
+}
+
+/** What the flags of a verb amount to; queues, topic and delay are the cluster's to tell. */
+export function planOf(flags: LoadFlags, verb: VerbOptions): Omit<LoadPlan, "queues" | "topic" | "delayMs"> {
+  const conns = flags.conns ?? (flags.threads === undefined ? CONNECTIONS_DEFAULT : 1);
+  const count = flags.count;
+  return {
+    kind: verb.kind,
+    producers: verb.sends ? conns : 0,
+    consumers: verb.receives ? (flags.consumers ?? conns) : 0,
+    inFlight: flags["in-flight"] ?? flags.threads ?? IN_FLIGHT_DEFAULT,
+    rate: flags.rate,
+    arrival: flags.arrival,
+    rampSeconds: flags.ramp / 1000,
+    bodyBytes: flags.size,
+    payload: flags.payload === undefined ? new Uint8Array() : payloadOf(flags.payload),
+    batch: verb.batch ?? 1,
+    header: flags.headers === "binary" ? "rocketmq" : "json",
+    tags: flags.tags,
+    keyCardinality: flags["key-cardinality"] ?? (flags.keys ? KEYS_DEFAULT : 0),
+    delayLevel: verb.delayLevel ?? 0,
+    rollbackRate: verb.rollbackRate ?? 0,
+    expressionType: flags.filterType,
+    expression: flags.expression,
+    group: flags.group,
+    pullBatch: 32,
+    warmupSeconds: count === undefined ? flags.warmup / 1000 : 0,
+    seconds: count === undefined ? Math.max(1, Math.round(flags.duration / 1000)) : Number.MAX_SAFE_INTEGER,
+    count,
+    drainMs: flags["drain-timeout"],
+    run: randomBytes(4).readUInt32BE(),
+  };
+}
+
+function payloadOf(file: string): Uint8Array {
+  let bytes: Buffer;
+  try {
+    bytes = readFileSync(file);
+  } catch (error) {
+    throw new UsageError(`--payload is ${JSON.stringify(file)}, want a file: ${errorText(error)}`);
+  }
+  if (bytes.length === 0 || bytes.length > PAYLOAD_BYTES_MAX)
+    throw new UsageError(`--payload ${file} has ${bytes.length} bytes, want 1 to ${PAYLOAD_BYTES_MAX}`);
+  return bytes;
+}
+
+/** Hex digits that no other run has. */
+export function runName(): string {
+  return randomBytes(RUN_BYTES).toString("hex");
+}

@@ -1,0 +1,152 @@
+import { ExitCode } from "../lib/base/errors.ts";
+import { brokerRuntime } from "../lib/bench/cluster-facts.ts";
+import { missedLimits, parseGate } from "../lib/bench/gate.ts";
+import { Histogram } from "../lib/bench/histogram.ts";
+import { delayOf } from "../lib/bench/load/delay-levels.ts";
+import { LoadTopic } from "../lib/bench/load/load-topic.ts";
+import type { LoadPlan, LoadSecond } from "../lib/bench/load/plan.ts";
+import { runLoad } from "../lib/bench/load/run-load.ts";
+import { loadRecord } from "../lib/bench/load/to-record.ts";
+import { exportResult } from "../lib/bench/report/export.ts";
+import { countText, mibText, msText } from "../lib/bench/report/figures.ts";
+import { summaryText } from "../lib/bench/report/summary.ts";
+import { machineFacts } from "../lib/bench/resources/machine.ts";
+import { ResourceSampler } from "../lib/bench/resources/sampler.ts";
+import { type BenchResult, RESULT_SCHEMA, type RunRecord } from "../lib/bench/result.ts";
+import { DEFAULT_NAMESRV_ADDR } from "../lib/client/client-options.ts";
+import { type LoadFlags, planOf, runName, type VerbOptions } from "./bench-flags.ts";
+import { EXIT_INTERRUPTED, onInterrupt } from "./bench-interrupt.ts";
+import { print, say, warn } from "./out.ts";
+import { ProgressLine } from "./progress-line.ts";
+import { MQ_VERSION } from "./version.ts";
+
+/** [mq bench] A limit was missed; messages were lost or corrupt (wins over it); the run says nothing (--strict). */
+export const BenchExit = { missed: 2, lost: 3, invalid: 4 } as const;
+
+export interface BenchRun {
+  verb: string;
+  options: VerbOptions;
+  flags: LoadFlags;
+  command: string;
+  from: "first" | "last";
+}
+
+/** One verb from flags to exit code: finds or makes the topic, runs the load, prints, writes what was asked for. */
+export async function runVerb({ verb, options, flags, command, from }: BenchRun): Promise<void> {
+  const limits = flags.gate === undefined ? [] : parseGate(flags.gate);
+  const startedAt = Date.now();
+  const namesrvAddr = flags.namesrv ?? process.env.NAMESRV_ADDR ?? DEFAULT_NAMESRV_ADDR;
+  const partial = planOf(flags, options);
+  const topic = await LoadTopic.open({
+    namesrvAddr,
+    topic: flags.topic,
+    cluster: flags.cluster,
+    queues: flags.queues,
+    from,
+    readOnly: !options.sends,
+    force: flags.force,
+    run: runName(),
+  });
+  const interrupt = onInterrupt();
+  try {
+    const delayMs = partial.delayLevel === 0 ? 0 : delayOf(topic.brokers[0]!.config, partial.delayLevel);
+    const plan: LoadPlan = {
+      ...partial,
+      topic: topic.name,
+      queues: topic.queues,
+      delayMs,
+      drainMs: partial.drainMs + delayMs,
+    };
+    const run = await measured(plan, topic, verb, flags, interrupt.stopped);
+    run.interrupted = interrupt.stopped();
+    const missed = missedLimits(run, limits);
+    if (flags.gate !== undefined) run.gate = { text: flags.gate, missed };
+    const result: BenchResult = {
+      schema: RESULT_SCHEMA,
+      mq: MQ_VERSION,
+      command,
+      startedAt,
+      machine: machineFacts(),
+      brokers: topic.brokers.map(({ host: _, port: __, ...rest }) => rest),
+      runs: [run],
+    };
+    print(summaryText(result, run));
+    for (const line of missed) warn(`missed ${line}`);
+    const written = await exportResult(result, flags);
+    if (written.length > 0) say(`saved ${written.join(" ")}`);
+    process.exitCode = exitCode(run, missed, flags.strict);
+  } finally {
+    interrupt.end();
+    const left = await topic.close(flags.keep);
+    if (left !== undefined) warn(`topic ${left} is left: it could not be deleted`);
+  }
+}
+
+/** Runs the plan with its line, the brokers' resources and what they say of themselves afterwards. */
+export async function measured(
+  plan: LoadPlan,
+  topic: LoadTopic,
+  verb: string,
+  { workers, quiet }: { workers?: number | undefined; quiet: boolean },
+  stopped: () => boolean,
+): Promise<RunRecord> {
+  const pids = topic.brokers.flatMap(({ brokerName, pid }) => (pid === undefined ? [] : [[brokerName, pid] as const]));
+  const sampler = new ResourceSampler(Object.fromEntries(pids));
+  const line = new ProgressLine();
+  let warm = false;
+  const begin = setTimeout(() => {
+    sampler.sample();
+    warm = true;
+  }, plan.warmupSeconds * 1000);
+  const startedAt = Date.now();
+  const outcome = await runLoad(plan, {
+    workers,
+    workerEntry: Bun.main,
+    stopped,
+    onSecond: (second) => {
+      sampler.sample();
+      if (quiet) return;
+      if (line.on) line.show(liveText(plan, second));
+      else say(liveText(plan, second));
+    },
+  });
+  clearTimeout(begin);
+  line.clear();
+  const resources = sampler.samples.slice(warm && plan.warmupSeconds > 0 ? 1 : 0);
+  const run = loadRecord(plan, outcome, { work: verb, verb, startedAt, resources, sameHost: pids.length > 0 });
+  const runtime: [string, Record<string, string>][] = [];
+  for (const { brokerName, address } of topic.brokers) runtime.push([brokerName, await brokerRuntime(address)]);
+  run.runtime = Object.fromEntries(runtime.filter(([, info]) => Object.keys(info).length > 0));
+  return run;
+}
+
+function liveText(plan: LoadPlan, { second, counts, latencies, inFlight, cpu, loopDelayMs }: LoadSecond): string {
+  const kind = ["response", "service", "e2e", "s2c"].find((name) => latencies[name as "service"] !== undefined);
+  const parts = [`${second.toFixed(0).padStart(4)} s`];
+  if (plan.producers > 0)
+    parts.push(
+      `${countText(counts.acked)} msg/s${plan.rate === undefined ? "" : ` of ${countText(plan.rate)}`}`,
+      `${mibText(counts.bytesSent)} MiB/s`,
+    );
+  if (plan.consumers > 0) parts.push(`received ${countText(counts.received)}/s`);
+  if (kind !== undefined) {
+    const histogram = Histogram.from(latencies[kind as "service"]!);
+    const [p50 = 0, p99 = 0] = histogram.percentiles([0.5, 0.99]);
+    parts.push(`${kind} p50 ${msText(p50)} p99 ${msText(p99)} max ${msText(histogram.max)} ms`);
+  }
+  if (plan.producers > 0) parts.push(`in flight ${inFlight}`);
+  if (counts.failed > 0) parts.push(`failed ${counts.failed}`);
+  parts.push(`client ${(100 * cpu).toFixed(0)} % loop ${loopDelayMs.toFixed(1)} ms`);
+  return parts.join("  ");
+}
+
+function exitCode(run: RunRecord, missed: readonly string[], strict: boolean): number {
+  const { ledger, figures } = run;
+  if ((ledger?.lost ?? 0) > 0 || (ledger?.corrupt ?? 0) > 0 || (figures?.rolledBackDelivered ?? 0) > 0)
+    return BenchExit.lost;
+  if (run.interrupted === true) return EXIT_INTERRUPTED;
+  if (missed.length > 0) return BenchExit.missed;
+  if (strict && run.flags.some(({ id }) => id === "CLIENT-BOUND" || id === "SATURATED")) return BenchExit.invalid;
+  if (run.counts.acked === 0 && run.counts.received === 0) return ExitCode.failure;
+  return ExitCode.ok;
+}

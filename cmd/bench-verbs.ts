@@ -1,0 +1,110 @@
+import { defineCommand } from "citty";
+import * as v from "valibot";
+import { loadArgs, loadEntries, type VerbOptions } from "./bench-flags.ts";
+import { runVerb } from "./bench-run.ts";
+import { parseFlags, wholeNumber } from "./client-flags.ts";
+
+const DELAY_LEVELS_MAX = 1000;
+
+/** A verb whose flags are those of every load. */
+function verb(name: string, description: string, options: VerbOptions, from: "first" | "last" = "last") {
+  return defineCommand({
+    meta: { name, description },
+    args: loadArgs,
+    run({ args, rawArgs }) {
+      const flags = parseFlags(v.object(loadEntries), args);
+      return runVerb({ verb: name, options, flags, from, command: ["mq bench", name, ...rawArgs].join(" ") });
+    },
+  });
+}
+
+const plain = { kind: "plain", sends: true, receives: true } as const;
+
+export const benchProduceCommand = verb("produce", "Send as fast as answers come, or at a rate", {
+  ...plain,
+  receives: false,
+});
+
+export const benchE2eCommand = verb(
+  "e2e",
+  "Send and receive: latency to the consumer, and whether every message came once, whole and in order",
+  plain,
+);
+
+export const benchConsumeCommand = defineCommand({
+  meta: { name: "consume", description: "Receive what a topic holds (--from first), or what comes" },
+  args: {
+    ...loadArgs,
+    from: { type: "enum", options: ["first", "last"], default: "first", description: "Where to begin" },
+  },
+  run({ args, rawArgs }) {
+    const from = v.picklist(["first", "last"], "first or last");
+    const flags = parseFlags(v.object({ ...loadEntries, topic: v.nonOptional(loadEntries.topic), from }), args);
+    const options = { kind: "plain", sends: false, receives: true } as const;
+    const command = ["mq bench consume", ...rawArgs].join(" ");
+    return runVerb({ verb: "consume", options, flags, from: flags.from, command });
+  },
+});
+
+export const benchBatchCommand = defineCommand({
+  meta: { name: "batch", description: "Send batches: many messages in one request" },
+  args: {
+    ...loadArgs,
+    batch: { type: "string", alias: "b", description: "Messages in a batch", default: "32", valueHint: "n" },
+    receive: { type: "boolean", description: "Receive and check them as well" },
+  },
+  run({ args, rawArgs }) {
+    const flags = parseFlags(
+      v.object({
+        ...loadEntries,
+        batch: v.optional(wholeNumber(1, 10_000), "32"),
+        receive: v.optional(v.boolean(), false),
+      }),
+      args,
+    );
+    const options = { kind: "batch", sends: true, receives: flags.receive, batch: flags.batch } as const;
+    const command = ["mq bench batch", ...rawArgs].join(" ");
+    return runVerb({ verb: "batch", options, flags, from: "last", command });
+  },
+});
+
+export const benchDelayCommand = defineCommand({
+  meta: { name: "delay", description: "Send delayed messages and measure how late they come" },
+  args: {
+    ...loadArgs,
+    level: { type: "string", alias: "l", description: "Delay level: 1 is 1 s, 2 is 5 s", default: "1", valueHint: "n" },
+  },
+  run({ args, rawArgs }) {
+    const flags = parseFlags(
+      v.object({ ...loadEntries, level: v.optional(wholeNumber(1, DELAY_LEVELS_MAX), "1") }),
+      args,
+    );
+    const options = { ...plain, kind: "delay", delayLevel: flags.level } as const;
+    const command = ["mq bench delay", ...rawArgs].join(" ");
+    return runVerb({ verb: "delay", options, flags, from: "last", command });
+  },
+});
+
+export const benchTransactionCommand = defineCommand({
+  meta: { name: "transaction", description: "Half messages, committed or rolled back, and what consumers see of them" },
+  args: {
+    ...loadArgs,
+    "rollback-rate": {
+      type: "string",
+      description: "Part that is rolled back, 0 to 1",
+      default: "0",
+      valueHint: "part",
+    },
+  },
+  run({ args, rawArgs }) {
+    const part = v.pipe(
+      v.string("a part from 0 to 1"),
+      v.regex(/^(?:0(?:\.\d+)?|1(?:\.0+)?)$/, "a part from 0 to 1"),
+      v.transform(Number),
+    );
+    const flags = parseFlags(v.object({ ...loadEntries, "rollback-rate": v.optional(part, "0") }), args);
+    const options = { ...plain, kind: "transaction", rollbackRate: flags["rollback-rate"] } as const;
+    const command = ["mq bench transaction", ...rawArgs].join(" ");
+    return runVerb({ verb: "transaction", options, flags, from: "last", command });
+  },
+});

@@ -1,0 +1,114 @@
+import { crc32 } from "../../lib/base/crc32.ts";
+import { FrameReader } from "../../lib/bench/load/frame-reader.ts";
+import { RequestCode, ResponseCode } from "../../lib/remoting/codes.ts";
+import { decodeCommand } from "../../lib/remoting/command.ts";
+
+/** One queue in memory, and what happens to its messages on the way. */
+export interface Mischief {
+  /** Number of the message that is acknowledged and never stored. */
+  drop?: number;
+  /** Stored twice. */
+  duplicate?: number;
+  /** A bit of its body is turned over. */
+  corrupt?: number;
+  /** Changes places with the next one. */
+  swap?: number;
+  /** Stands still for so long once so many messages have come. */
+  stall?: { after: number; ms: number };
+}
+
+const MAGIC_V1 = -626843481;
+
+/** Stored record, version 1, IPv4 hosts, no properties [store.md 1.1]. */
+function record(body: Buffer, queueOffset: number): Buffer {
+  const topic = Buffer.from("T");
+  const size = 84 + 4 + body.length + 1 + topic.length + 2;
+  const bytes = Buffer.alloc(size);
+  bytes.writeInt32BE(size, 0);
+  bytes.writeInt32BE(MAGIC_V1, 4);
+  bytes.writeInt32BE(crc32(body, 0, body.length), 8);
+  bytes.writeBigInt64BE(BigInt(queueOffset), 20);
+  bytes.writeBigInt64BE(BigInt(Date.now()), 40);
+  bytes.writeBigInt64BE(BigInt(Date.now()), 56);
+  bytes.writeInt32BE(body.length, 84);
+  body.copy(bytes, 88);
+  bytes[88 + body.length] = topic.length;
+  topic.copy(bytes, 89 + body.length);
+  return bytes;
+}
+
+/** A response with a JSON header, as a Java broker may send to any client. */
+function response(opaque: number, code: number, extFields: Record<string, string>, body: Buffer): Buffer {
+  const header = Buffer.from(
+    JSON.stringify({
+      code,
+      extFields,
+      flag: 1,
+      language: "JAVA",
+      opaque,
+      serializeTypeCurrentRPC: "JSON",
+      version: 477,
+    }),
+  );
+  const frame = Buffer.alloc(8 + header.length + body.length);
+  frame.writeInt32BE(frame.length - 4, 0);
+  frame.writeInt32BE(header.length, 4);
+  header.copy(frame, 8);
+  body.copy(frame, 8 + header.length);
+  return frame;
+}
+
+/** A broker with one queue that does to messages what a test wants. */
+export function fakeBroker(mischief: Mischief = {}) {
+  const bodies: Buffer[] = [];
+  let came = 0;
+  let stalledUntil = 0;
+  const store = (body: Buffer): void => {
+    const number = came++;
+    if (mischief.stall?.after === number) stalledUntil = performance.now() + mischief.stall.ms;
+    if (number === mischief.drop) return;
+    const kept = Buffer.from(body);
+    if (number === mischief.corrupt) kept[kept.length - 1]! ^= 1;
+    bodies.push(kept);
+    if (number === mischief.duplicate) bodies.push(kept);
+    if (mischief.swap !== undefined && number === mischief.swap + 1) bodies.push(...bodies.splice(-2).reverse());
+  };
+  const answer = (frame: Buffer): Buffer => {
+    const { code, opaque, ext, body } = decodeCommand(frame, 0, frame.length);
+    if (code === RequestCode.SEND_MESSAGE_V2) {
+      store(body ?? Buffer.alloc(0));
+      return response(opaque, ResponseCode.SUCCESS, { queueOffset: "0", queueId: "0", msgId: "x" }, Buffer.alloc(0));
+    }
+    const from = Number(ext.queueOffset);
+    const found = bodies.slice(from, from + 32);
+    const next = { nextBeginOffset: String(from + found.length) };
+    const content = Buffer.concat(found.map((one, i) => record(one, from + i)));
+    return response(opaque, found.length > 0 ? ResponseCode.SUCCESS : ResponseCode.PULL_NOT_FOUND, next, content);
+  };
+  const server = Bun.listen<{ reader: FrameReader; waiting: Buffer[] }>({
+    hostname: "127.0.0.1",
+    port: 0,
+    socket: {
+      binaryType: "buffer",
+      open(socket) {
+        const waiting: Buffer[] = [];
+        const reader = new FrameReader((buffer, headerStart, _, end) => {
+          waiting.push(Buffer.from(buffer.subarray(headerStart - 8, end)));
+        });
+        socket.data = { reader, waiting };
+      },
+      data(socket, chunk) {
+        const { reader, waiting } = socket.data;
+        reader.push(chunk);
+        const turn = () => {
+          const left = stalledUntil - performance.now();
+          if (left > 0) return void setTimeout(turn, left);
+          while (waiting.length > 0 && stalledUntil <= performance.now()) socket.write(answer(waiting.shift()!));
+          if (waiting.length > 0) turn();
+        };
+        turn();
+      },
+    },
+  });
+  return { port: server.port, [Symbol.dispose]: () => server.stop(true) };
+}

@@ -1,0 +1,199 @@
+import { describe, expect, test } from "bun:test";
+import { Histogram } from "../../lib/bench/histogram.ts";
+import { Bitmap, bitCount, either, firstBits, without } from "../../lib/bench/load/bitmap.ts";
+import { FrameReader } from "../../lib/bench/load/frame-reader.ts";
+import { verdict } from "../../lib/bench/load/ledger.ts";
+import { Schedule } from "../../lib/bench/load/pace.ts";
+import { bodyTemplate, PayloadView, stamp } from "../../lib/bench/load/payload.ts";
+import type { LoadPlan } from "../../lib/bench/load/plan.ts";
+import { runLoad, sharesOf } from "../../lib/bench/load/run-load.ts";
+import { loadRecord } from "../../lib/bench/load/to-record.ts";
+import { fakeBroker, type Mischief } from "./fake-broker.ts";
+
+function plan(port: number, changes: Partial<LoadPlan> = {}): LoadPlan {
+  return {
+    topic: "T",
+    queues: [{ brokerName: "b", host: "127.0.0.1", port, queueId: 0, offset: 0 }],
+    kind: "plain",
+    producers: 1,
+    consumers: 1,
+    inFlight: 8,
+    arrival: "uniform",
+    rampSeconds: 0,
+    bodyBytes: 100,
+    payload: new Uint8Array(),
+    batch: 1,
+    header: "rocketmq",
+    tags: "",
+    keyCardinality: 0,
+    delayLevel: 0,
+    delayMs: 0,
+    rollbackRate: 0,
+    expressionType: "TAG",
+    expression: "*",
+    group: "g",
+    pullBatch: 32,
+    warmupSeconds: 0,
+    seconds: 60,
+    drainMs: 300,
+    run: 7,
+    ...changes,
+  };
+}
+
+async function ledgerOf(mischief: Mischief) {
+  using broker = fakeBroker(mischief);
+  const outcome = await runLoad(plan(broker.port, { count: 200 }));
+  return verdict(outcome.ledger).ledger;
+}
+
+describe("the ledger names what a broker does to messages", () => {
+  test("nothing", async () => {
+    const clean = { lost: 0, duplicates: 0, corrupt: 0, reordered: 0, gaps: 0, unknownOk: 0, examples: [] };
+    expect(await ledgerOf({})).toEqual({ acked: 200, received: 200, ...clean });
+  });
+
+  test("one acknowledged and dropped", async () => {
+    const ledger = await ledgerOf({ drop: 77 });
+    expect(ledger).toMatchObject({ acked: 200, received: 199, lost: 1, examples: ["lost: message 0/77"] });
+  });
+
+  test("one delivered twice", async () => {
+    const ledger = await ledgerOf({ duplicate: 5 });
+    expect(ledger).toMatchObject({ received: 200, lost: 0, duplicates: 1 });
+    expect(ledger.examples).toEqual(["duplicate: message 0/5 again at offset 6 of b/0"]);
+  });
+
+  test("one corrupt", async () => {
+    const ledger = await ledgerOf({ corrupt: 9 });
+    expect(ledger).toMatchObject({ corrupt: 1, lost: 1 });
+    expect(ledger.examples[0]).toBe("corrupt: message at offset 9 of b/0: its CRC differs");
+  });
+
+  test("two that changed places", async () => {
+    const ledger = await ledgerOf({ swap: 30 });
+    expect(ledger).toMatchObject({ received: 200, lost: 0, reordered: 1 });
+    expect(ledger.examples).toEqual(["reordered: message 0/30 behind 0/31 in b/0"]);
+  });
+});
+
+describe("a broker that stands still for a second", () => {
+  const stall = { after: 300, ms: 1000 };
+
+  test("at a rate is seen by every message that should have left meanwhile", async () => {
+    using broker = fakeBroker({ stall });
+    const load = plan(broker.port, { rate: 1000, seconds: 2, consumers: 0 });
+    const outcome = await runLoad(load);
+    const response = new Histogram();
+    for (const { latencies } of outcome.seconds) if (latencies.response) response.merge(latencies.response);
+    let slow = 0;
+    response.forEach((index, count) => {
+      if (index > 3000) slow += count;
+    });
+    // About a thousand are due while it stands; those of its last moments wait shortly only.
+    expect(slow).toBeGreaterThan(800);
+    expect(response.max).toBeGreaterThan(900_000);
+    expect(response.percentile(0.5)).toBeGreaterThan(1000);
+  });
+
+  test("without one is seen by those in flight only, and the table says so", async () => {
+    using broker = fakeBroker({ stall });
+    const load = plan(broker.port, { count: 3000, inFlight: 1, consumers: 0 });
+    const outcome = await runLoad(load);
+    const run = loadRecord(load, outcome, { work: "w", verb: "produce", startedAt: 0, resources: [], sameHost: false });
+    expect(run.loop).toBe("closed");
+    const service = new Histogram();
+    for (const { latencies } of outcome.seconds) if (latencies.service) service.merge(latencies.service);
+    let slow = 0;
+    service.forEach((index, count) => {
+      if (index > 8000) slow += count;
+    });
+    expect(slow).toBeGreaterThanOrEqual(1);
+    expect(slow).toBeLessThan(50);
+  });
+});
+
+test("a broker that is gone ends the load with the reason", async () => {
+  const { port } = fakeBroker();
+  const gone = fakeBroker();
+  gone[Symbol.dispose]();
+  expect(runLoad(plan(gone.port, { count: 10 }))).rejects.toThrow();
+  expect((await runLoad(plan(port, { count: 10, drainMs: 2000 }))).drainSeconds).toBeNumber();
+});
+
+test("shares cover producers, queues, rate and count", () => {
+  const queues = Array.from({ length: 8 }, (_, queueId) => ({
+    brokerName: "b",
+    host: "h",
+    port: 1,
+    queueId,
+    offset: 0,
+  }));
+  const shares = sharesOf(plan(1, { producers: 5, consumers: 2, queues, rate: 1000, count: 500 }), 2);
+  expect(shares.map(({ firstProducer, producers }) => [firstProducer, producers])).toEqual([
+    [0, 3],
+    [3, 2],
+  ]);
+  expect(shares.reduce((sum, { rate }) => sum + (rate ?? 0), 0)).toBeCloseTo(1000);
+  expect(shares.reduce((sum, { count }) => sum + (count ?? 0), 0)).toBe(500);
+  expect(shares.flatMap((share) => share.queues.map(({ queueId }) => queueId)).sort()).toEqual([
+    0, 1, 2, 3, 4, 5, 6, 7,
+  ]);
+});
+
+test("a body tells run, producer, number and times; a turned bit is seen", () => {
+  const body = bodyTemplate(200, Buffer.from("ab"), 0xfedc_ba98, 3);
+  stamp(body, 0, body.length, 5_000_000_001, 1_790_000_000_000_123, 1_790_000_000_000_456);
+  const view = new PayloadView();
+  expect(view.read(body, 0, body.length)).toBe(true);
+  expect(view).toMatchObject({ run: 0xfedc_ba98, producer: 3, sequence: 5_000_000_001, intact: true });
+  expect([view.intended, view.sent]).toEqual([1_790_000_000_000_123, 1_790_000_000_000_456]);
+  body[150]! ^= 4;
+  view.read(body, 0, body.length);
+  expect(view.intact).toBe(false);
+  expect(view.read(Buffer.alloc(100), 0, 100)).toBe(false);
+});
+
+test("due times: uniform keeps the step, Poisson its mean, a ramp begins slower", () => {
+  const times = (schedule: Schedule, count: number) => {
+    const all: number[] = [];
+    for (let i = 0; i < count; i++) {
+      all.push(schedule.nextMs);
+      schedule.advance();
+    }
+    return all;
+  };
+  expect(times(new Schedule(100, false, 0, 1), 4)).toEqual([0, 10, 20, 30]);
+  const poisson = times(new Schedule(1000, true, 0, 3), 20_001);
+  expect(poisson.at(-1)! / 20_000).toBeCloseTo(1, 1);
+  expect(times(new Schedule(100, false, 10, 1), 3)).toEqual([0, 100, 200]);
+});
+
+test("sets of numbers", () => {
+  const set = new Bitmap();
+  for (const value of [0, 31, 32, 1_000_000]) expect(set.add(value)).toBe(true);
+  expect(set.add(31)).toBe(false);
+  expect([set.has(1_000_000), set.has(5)]).toEqual([true, false]);
+  expect(bitCount(set.words)).toBe(4);
+  const other = new Bitmap();
+  other.add(31);
+  expect(firstBits(without(set.words, other.words), 2)).toEqual([0, 32]);
+  expect(bitCount(either(set.words, other.words))).toBe(4);
+});
+
+test("frames are cut the same however they come", () => {
+  const frame = (body: number) => {
+    const bytes = Buffer.alloc(8 + 5 + body, 1);
+    bytes.writeInt32BE(bytes.length - 4, 0);
+    bytes.writeInt32BE(5, 4);
+    return bytes;
+  };
+  const all = Buffer.concat([frame(0), frame(70), frame(3)]);
+  for (let step = 1; step < all.length; step++) {
+    const found: number[] = [];
+    const reader = new FrameReader((_, __, headerEnd, end) => found.push(end - headerEnd));
+    for (let at = 0; at < all.length; at += step) reader.push(all.subarray(at, at + step));
+    expect(found).toEqual([0, 70, 3]);
+  }
+  expect(() => new FrameReader(() => {}).push(Buffer.from([0, 0, 0, 1]))).toThrow("frame of 5 bytes");
+});
