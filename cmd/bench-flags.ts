@@ -6,16 +6,7 @@ import { errorText, UsageError } from "../lib/base/errors.ts";
 import { PAYLOAD_HEADER_BYTES } from "../lib/bench/load/payload.ts";
 import type { LoadPlan, MessageKind } from "../lib/bench/load/plan.ts";
 import { exportArgs, exportEntries } from "./bench-report.ts";
-import {
-  byteSize,
-  duration,
-  namesrvAddr,
-  namesrvArg,
-  positiveNumber,
-  resourceName,
-  topicName,
-  wholeNumber,
-} from "./client-flags.ts";
+import { byteSize, duration, namesrvAddr, namesrvArg, resourceName, topicName, wholeNumber } from "./client-flags.ts";
 
 const CONNECTIONS_MAX = 10_000;
 const IN_FLIGHT_MAX = 65_536;
@@ -89,6 +80,16 @@ export const loadArgs = {
 
 const optional = v.optional;
 
+const RATE_TEXT = "messages a second: 500, 20k, 1.5m";
+
+/** 500, 20k, 1.5m as messages a second. */
+const messageRate = v.pipe(
+  v.string(RATE_TEXT),
+  v.regex(/^\d+(?:\.\d+)?[km]?$/i, RATE_TEXT),
+  v.transform((text) => Number.parseFloat(text) * (/k$/i.test(text) ? 1000 : /m$/i.test(text) ? 1_000_000 : 1)),
+  v.check((value) => value > 0, RATE_TEXT),
+);
+
 export const loadEntries = {
   namesrv: namesrvAddr,
   topic: optional(topicName),
@@ -106,7 +107,7 @@ export const loadEntries = {
     ),
   ),
   payload: optional(v.string()),
-  rate: optional(positiveNumber),
+  rate: optional(messageRate),
   arrival: v.picklist(["uniform", "poisson"], "uniform or poisson"),
   ramp: optional(duration, "0s"),
   duration: optional(duration, "30s"),

@@ -3,6 +3,7 @@ import { brokerRuntime } from "../lib/bench/cluster-facts.ts";
 import { missedLimits, parseGate } from "../lib/bench/gate.ts";
 import { Histogram } from "../lib/bench/histogram.ts";
 import { delayOf } from "../lib/bench/load/delay-levels.ts";
+import { DiskGuard } from "../lib/bench/load/disk-guard.ts";
 import { LoadTopic } from "../lib/bench/load/load-topic.ts";
 import type { LoadPlan, LoadSecond } from "../lib/bench/load/plan.ts";
 import { runLoad } from "../lib/bench/load/run-load.ts";
@@ -91,6 +92,9 @@ export async function measured(
   stopped: () => boolean,
 ): Promise<RunRecord> {
   const pids = topic.brokers.flatMap(({ brokerName, pid }) => (pid === undefined ? [] : [[brokerName, pid] as const]));
+  const guard = new DiskGuard(topic.brokers);
+  guard.check(plan);
+  let full: string | undefined;
   const sampler = new ResourceSampler(Object.fromEntries(pids));
   const line = new ProgressLine();
   let warm = false;
@@ -102,9 +106,10 @@ export async function measured(
   const outcome = await runLoad(plan, {
     workers,
     workerEntry: Bun.main,
-    stopped,
+    stopped: () => stopped() || full !== undefined,
     onSecond: (second) => {
       sampler.sample();
+      full ??= guard.full();
       if (quiet) return;
       if (line.on) line.show(liveText(plan, second));
       else say(liveText(plan, second));
@@ -112,6 +117,7 @@ export async function measured(
   });
   clearTimeout(begin);
   line.clear();
+  if (full !== undefined) warn(full);
   const resources = sampler.samples.slice(warm && plan.warmupSeconds > 0 ? 1 : 0);
   const run = loadRecord(plan, outcome, { work: verb, verb, startedAt, resources, sameHost: pids.length > 0 });
   const runtime: [string, Record<string, string>][] = [];

@@ -16,6 +16,7 @@ export const benchCommand = defineCommand({
     transaction: async () => (await import("./bench-verbs.ts")).benchTransactionCommand,
     tx: async () => (await import("./bench-verbs.ts")).benchTransactionCommand,
     null: async () => (await import("./bench-null.ts")).benchNullCommand,
+    sweep: async () => (await import("./bench-sweep.ts")).benchSweepCommand,
     compare: async () => (await import("./bench-compare.ts")).benchCompareCommand,
     versus: async () => (await import("./bench-versus.ts")).benchVersusCommand,
     report: async () => (await import("./bench-report.ts")).benchReportCommand,

@@ -6,6 +6,8 @@ export interface CommandRow {
   /** By path below the command: "" is the command itself. */
   examples: Readonly<Record<string, readonly string[]>>;
   load: () => Promise<CommandDef<ArgsDef>>;
+  /** Lines with flags of another program's: what runs them, undefined for the command's own lines. */
+  foreign?: (rawArgs: readonly string[]) => (() => Promise<void>) | undefined;
 }
 
 /** Commands differ in their flags' types; the dispatcher only needs the general shape. */
@@ -69,11 +71,23 @@ export const COMMANDS: Readonly<Record<string, CommandRow>> = {
     summary: "Measure a cluster, and compare what was measured",
     examples: {
       "": ["mq bench", "mq bench --store /data --html bench.html", "mq bench -n host:9876"],
+      produce: [
+        "mq bench produce -n localhost:9876 --rate 20k --duration 60s --html produce.html",
+        "mq bench produce --conns 4 --in-flight 64 --size 1k --gate 'p99<10ms,errors=0'",
+        "mq bench produce --compat rocketmq -n localhost:9876 -w 64 -s 128 -q 1000000",
+      ],
+      e2e: ["mq bench e2e -n localhost:9876 --rate 10000 --duration 60s --out r1"],
+      consume: ["mq bench consume -n localhost:9876 -t orders --from first --count 1000000"],
+      sweep: ["mq bench sweep --rates 1k,5k,20k", "mq bench sweep --find-max --slo 'p99<10ms,errors=0'"],
       versus: ["mq bench versus java=host1:9876 mq=host2:9876 --works send,send-1 --json versus.json"],
       compare: ["mq bench compare before.json after.json --threshold p99:+10%,tps:-5%"],
       report: ["mq bench report run.json --html run.html"],
     },
     load: async () => general((await import("./bench.ts")).benchCommand),
+    foreign: (rawArgs) =>
+      rawArgs.some((arg) => /^--compat(?:=|$)/.test(arg))
+        ? async () => (await import("./bench-compat.ts")).benchCompat(rawArgs)
+        : undefined,
   },
   cluster: {
     summary: "List brokers: roles, slaves, bytes behind, who is in sync",

@@ -43,6 +43,8 @@ async function main(rawArgs: string[]): Promise<void> {
   if (name === "-v" || name === "--version") return print(`mq ${MQ_VERSION}`);
   const row = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (row === undefined) throw unknownCommand(name, Object.keys(COMMANDS), "mq");
+  const foreign = row.foreign?.(rawArgs.slice(1));
+  if (foreign !== undefined) return foreign();
   await dispatch(await row.load(), ["mq", name], rawArgs.slice(1), row.examples);
 }
 

@@ -1,6 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import { originalTool, parseOriginal } from "../../lib/bench/compat/original-flags.ts";
 import { OriginalLines, type OriginalSecond, originalHeadline } from "../../lib/bench/compat/original-lines.ts";
+import { originalPlan } from "../../lib/bench/compat/original-plan.ts";
+import { startOwnCluster } from "../support/cluster.ts";
+import { runMq } from "../support/run-mq.ts";
 
 const BEGAN = new Date(2026, 10, 23, 12, 0, 0).getTime();
 
@@ -49,6 +52,28 @@ describe("options of RocketMQ's programs", () => {
     expect(() => flagsOf("producer", "-z 1")).toThrow(/^unknown option "-z" of RocketMQ's producer, want some of -n/);
     expect(() => flagsOf("producer", "-w")).toThrow("-w of RocketMQ's producer wants a value");
     expect(() => originalTool("sweep")).toThrow(/has no "sweep", want produce/);
+    const plan = (line: string) => () => originalPlan(flagsOf("producer", line), "", "*", 1);
+    expect(plan("-w many")).toThrow('threadCount is "many", want a whole number');
+    expect(plan("-a true")).toThrow("aclEnable is true: mq bench has no signed requests, want false");
+    expect(plan("-p 100")).toThrow("propertySize is 100");
+    expect(plan("-s 10")).toThrow(/^messageSize is 10, want 48 at least/);
+  });
+
+  test("threads are requests in flight of one connection", () => {
+    const plan = originalPlan(flagsOf("producer", "-w 32 -s 1024 -q 500 -k true -d true -e 3"), "", "*", 1);
+    expect(plan).toMatchObject({
+      producers: 1,
+      consumers: 0,
+      inFlight: 32,
+      bodyBytes: 1024,
+      count: 500,
+      delayLevel: 3,
+    });
+    expect(originalPlan(flagsOf("consumer"), "g", "a || b", 1)).toMatchObject({
+      producers: 0,
+      consumers: 1,
+      group: "g",
+    });
   });
 });
 
@@ -123,3 +148,20 @@ describe("lines of RocketMQ's programs", () => {
     );
   });
 });
+
+test("mq bench produce --compat rocketmq sends its quantity and ends with the original's line", async () => {
+  const cluster = await startOwnCluster();
+  try {
+    const line = ["bench", "produce", "--compat", "rocketmq", "-n", cluster.namesrvAddr];
+    const { exitCode, stdout } = await runMq([...line, "-t", "compat", "-q", "2000", "-w", "8"]);
+    expect(exitCode).toBe(0);
+    expect(stdout).toMatch(/^topic: compat, threadCount: 8, /);
+    expect(stdout).toEndWith("[Complete] Send Total: 2000 Send Failed: 0 Response Failed: 0\n");
+    const status = await runMq(["topic", "status", "-n", cluster.namesrvAddr, "-t", "compat", "--json"]);
+    expect(status.stdout).toContain('"maxOffset":500');
+  } finally {
+    await cluster.stop();
+  }
+  const wrong = await runMq(["bench", "produce", "--compat", "kafka"]);
+  expect([wrong.exitCode, wrong.stderr]).toEqual([64, 'mq: --compat is "kafka", want rocketmq\n']);
+}, 60_000);

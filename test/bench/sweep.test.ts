@@ -1,5 +1,7 @@
-import { describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { findMaxRate, type SweepOptions, sweepRates } from "../../lib/bench/sweep/sweep.ts";
+import { type OwnCluster, startOwnCluster } from "../support/cluster.ts";
+import { runMq } from "../support/run-mq.ts";
 
 /** A broker that holds every rate up to `most`; `lucky` rates hold the first time only. */
 function limited(most: number, lucky: readonly number[] = []): SweepOptions<number> {
@@ -56,5 +58,40 @@ describe("the highest rate", () => {
 
   test("of a broker that holds none ends", async () => {
     expect((await findMaxRate({ from: 1000, upTo: 5000, within: 0.05 }, limited(0))).best).toBeUndefined();
+  });
+});
+
+describe("mq bench sweep", () => {
+  let cluster: OwnCluster;
+  beforeAll(async () => {
+    cluster = await startOwnCluster();
+  });
+  afterAll(async () => cluster.stop());
+
+  const short = ["--duration", "1s", "--warmup", "0s", "--quiet"];
+
+  test("prints a line for each step and the best rate; exit code 2 when none kept the limit", async () => {
+    const sweep = ["bench", "sweep", "-n", cluster.namesrvAddr, "--rates", "100,200", ...short, "--consume"];
+    const good = await runMq([...sweep, "--slo", "errors=0"]);
+    expect([good.stdout, good.exitCode]).toEqual([
+      expect.stringMatching(/^200\/s +\d+ .* (?:yes|no)$/m),
+      expect.any(Number),
+    ]);
+    const bad = await runMq([...sweep, "--slo", "p99<0.001us"]);
+    expect(bad.stdout).toContain("no rate held p99<0.001us twice");
+    expect(bad.exitCode).toBe(2);
+    expect((await runMq(["topic", "list", "-n", cluster.namesrvAddr])).stdout).not.toContain("mq-bench");
+  }, 60_000);
+
+  test("says what it wants", async () => {
+    for (const [args, text] of [
+      [[], "wants either --rates or --find-max"],
+      [["--rates", "1k", "--find-max"], "wants either --rates or --find-max"],
+      [["--rates", "fast"], '--rates is "fast", want messages a second'],
+      [["--rates", "1k", "--slo", "fast"], '--gate is "fast"'],
+    ] as const) {
+      const { exitCode, stderr } = await runMq(["bench", "sweep", ...args]);
+      expect([exitCode, stderr]).toEqual([64, expect.stringContaining(text)]);
+    }
   });
 });

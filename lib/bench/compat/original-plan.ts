@@ -1,0 +1,84 @@
+import { UsageError } from "../../base/errors.ts";
+import { PAYLOAD_HEADER_BYTES } from "../load/payload.ts";
+import type { LoadPlan } from "../load/plan.ts";
+import type { OriginalFlags } from "./original-flags.ts";
+
+/** What an asynchronous producer of the original may have under way [Producer#MAX_LENGTH_ASYNC_QUEUE]. */
+const ASYNC_IN_FLIGHT = 10_000;
+/** Keys are seconds there: few different ones. */
+const KEYS = 64;
+const GROUPS = {
+  producer: "benchmark_producer",
+  batchproducer: "benchmark_batch_producer",
+  tproducer: "benchmark_transaction_producer",
+};
+
+/** Options that would change the load and that this generator does not have: the original's default is the only value. */
+const NOT_HERE: readonly (readonly [name: string, meaning: string])[] = [
+  ["aclEnable", "signed requests"],
+  ["msgTraceEnable", "message trace"],
+  ["compressEnable", "compression"],
+];
+const NOT_HERE_NUMBERS: readonly (readonly [name: string, meaning: string])[] = [
+  ["propertySize", "properties of a size"],
+  ["sendUnknownRate", "transactions left undecided"],
+  ["sendInterval", "a pause between messages; use mq bench transaction --rate"],
+  ["failRate", "failing consumption"],
+];
+
+/** The load that the original's options describe. Throws UsageError for what cannot be done; `expression` is the filter's text. */
+export function originalPlan(
+  flags: OriginalFlags,
+  group: string,
+  expression: string,
+  run: number,
+): Omit<LoadPlan, "queues"> {
+  for (const [name, meaning] of NOT_HERE)
+    if (flags.on(name)) throw new UsageError(`${name} is true: mq bench has no ${meaning}, want false`);
+  for (const [name, meaning] of NOT_HERE_NUMBERS) {
+    if (flags.text(name) !== "" && flags.part(name) > 0)
+      throw new UsageError(`${name} is ${flags.text(name)}: mq bench has no ${meaning}, want 0`);
+  }
+  const { tool } = flags;
+  const sends = tool !== "consumer";
+  const bodyBytes = sends ? flags.number("messageSize") : PAYLOAD_HEADER_BYTES;
+  if (bodyBytes < PAYLOAD_HEADER_BYTES)
+    throw new UsageError(
+      `messageSize is ${bodyBytes}, want ${PAYLOAD_HEADER_BYTES} at least: a body begins with the number by which it is known again`,
+    );
+  const quantity = tool === "producer" ? flags.number("messageQuantity") : 0;
+  const delays = tool === "producer" && flags.on("delayEnable");
+  return {
+    topic: flags.text("topic"),
+    kind: tool === "batchproducer" ? "batch" : tool === "tproducer" ? "transaction" : delays ? "delay" : "plain",
+    producers: sends ? 1 : 0,
+    consumers: sends ? 0 : 1,
+    inFlight: tool === "producer" && flags.on("asyncEnable") ? ASYNC_IN_FLIGHT : flags.number("threadCount"),
+    arrival: "uniform",
+    rampSeconds: 0,
+    bodyBytes,
+    payload: new Uint8Array(),
+    batch: tool === "batchproducer" ? flags.number("batchSize") : 1,
+    header: "rocketmq",
+    tags: sends && tool !== "tproducer" && flags.number("tagCount") > 0 ? "tag0" : "",
+    keyCardinality: sends && tool !== "tproducer" && flags.on("keyEnable") ? KEYS : 0,
+    delayLevel: delays ? flags.number("delayLevel") : 0,
+    delayMs: 0,
+    rollbackRate: tool === "tproducer" ? Math.min(1, flags.part("sendRollbackRate")) : 0,
+    expressionType: expression === "*" ? "TAG" : flags.text("filterType"),
+    expression,
+    group: sends ? GROUPS[tool] : group,
+    pullBatch: 32,
+    warmupSeconds: 0,
+    seconds: Number.MAX_SAFE_INTEGER,
+    count: quantity > 0 ? quantity : undefined,
+    drainMs: 0,
+    run,
+  };
+}
+
+/** The consumer's group, with two digits of the time behind it where that is asked for. */
+export function groupOf(flags: OriginalFlags, now: number): string {
+  const prefix = flags.text("group");
+  return flags.on("groupPrefixEnable") ? `${prefix}_${now % 100}` : prefix;
+}
