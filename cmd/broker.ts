@@ -8,6 +8,7 @@ import { endsAfterConfig } from "./print-config.ts";
 import { ReadyFile } from "./ready-file.ts";
 import { ServiceRunner } from "./serve.ts";
 import { serverArgs, setOverrides } from "./server-flags.ts";
+import { requireProduction, warnSoon } from "./start-checks.ts";
 
 const LOOPBACK = "127.0.0.1";
 /** Keys that say from where the broker is to be reached. */
@@ -25,6 +26,10 @@ export const brokerCommand = defineCommand({
       valueHint: "ADDR",
       description: "Name servers, 'host1:9876;host2:9876' (wins over the file; without any, one is embedded)",
     },
+    production: {
+      type: "boolean",
+      description: "Refuse to start (78) when open files, max_map_count, disk or file system are not fit for it",
+    },
     ...serverArgs,
   },
   async run({ args, rawArgs }) {
@@ -40,6 +45,8 @@ export const brokerCommand = defineCommand({
     if (alone) overrides.push(["bindAddress", LOOPBACK]);
     const loaded = loadBrokerConfig({ file: args.configFile, overrides, lenient: args.lenient });
     if (endsAfterConfig(brokerConfigKeys, loaded, args)) return;
+    const { config } = loaded;
+    if (args.production) await requireProduction(config);
     const service = new BrokerService(loaded.config, (error) => runner.fatal(error), {
       readyFile: new ReadyFile(args["ready-file"]),
     });
@@ -47,5 +54,6 @@ export const brokerCommand = defineCommand({
     if (alone)
       say("nothing says where the broker is to be reached: it listens on loopback only; set bindAddress or brokerIP1");
     await runner.run();
+    if (!args.production) warnSoon(config);
   },
 });

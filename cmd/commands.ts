@@ -29,7 +29,11 @@ export const COMMANDS: Readonly<Record<string, CommandRow>> = {
   broker: {
     summary: "Run a broker",
     examples: {
-      "": ["mq broker -n 'host1:9876;host2:9876' -c broker-a.properties", "mq broker --set listenPort=10921 -p"],
+      "": [
+        "mq broker -n 'host1:9876;host2:9876' -c broker-a.properties",
+        "mq broker --set listenPort=10921 -p",
+        "mq broker --production -c broker-a.properties",
+      ],
     },
     load: async () => general((await import("./broker.ts")).brokerCommand),
   },

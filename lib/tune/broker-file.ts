@@ -67,6 +67,9 @@ export interface Disk {
   path: string;
   totalBytes: number;
   freeBytes: number;
+  /** 0 where the file system does not count them. */
+  inodes: number;
+  inodesFree: number;
 }
 
 /** The file system below a directory, or below the nearest one above it that exists. */
@@ -75,8 +78,9 @@ export function diskOf({ machine }: TuneContext, directory: string): Disk | unde
     const real = machine.exists(path) ? machine.real(path) : undefined;
     if (real !== undefined) {
       try {
-        const { blocks, bavail, bsize } = statfsSync(real);
-        return { path, totalBytes: blocks * bsize, freeBytes: bavail * bsize };
+        const { blocks, bavail, bsize, files, ffree } = statfsSync(real);
+        const bytes = { totalBytes: blocks * bsize, freeBytes: bavail * bsize };
+        return { path, ...bytes, inodes: files, inodesFree: ffree };
       } catch {
         return undefined;
       }

@@ -64,7 +64,8 @@ function summaryOf(checks: readonly CheckResult[]): Report["summary"] {
   };
 }
 
-function judge(item: TuneItem, context: TuneContext): CheckResult {
+/** Reads and judges one item. */
+export function judge(item: TuneItem, context: TuneContext): CheckResult {
   const { machine, options } = context;
   const reading = readSafely(item, context);
   const wanted = item.wanted(context);

@@ -5,6 +5,7 @@ import { HOST_ITEMS, MEMORY_ITEMS } from "./items/host.ts";
 import { LIMIT_ITEMS } from "./items/limits.ts";
 import { NET_ITEMS } from "./items/net.ts";
 import { RUNTIME_ITEMS } from "./items/runtime.ts";
+import { STORE_ITEMS } from "./items/store.ts";
 import { VM_ITEMS } from "./items/vm.ts";
 import type { TuneItem, TuneOptions } from "./types.ts";
 
@@ -13,6 +14,7 @@ export const ITEMS: readonly TuneItem[] = [
   ...LIMIT_ITEMS,
   ...VM_ITEMS,
   ...MEMORY_ITEMS,
+  ...STORE_ITEMS,
   ...DISK_ITEMS,
   ...NET_ITEMS,
   ...HOST_ITEMS,

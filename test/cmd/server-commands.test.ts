@@ -350,3 +350,16 @@ describe("the embedded name server", () => {
     }
   });
 });
+
+test("--production refuses what is not fit for it, all at once, and leaves nothing behind", async () => {
+  const store = `/dev/shm/mq-production-${process.pid}`;
+  const { exitCode, stderr } = await runMq([
+    "broker",
+    "--production",
+    ...["--set", "listenPort=0", "--set", "bindAddress=127.0.0.1", "--set", `storePathRootDir=${store}`],
+  ]);
+  expect(exitCode).toBe(78);
+  expect(stderr).toMatch(/this machine is not ready for --production \(\d+ of its must-haves are off\):/);
+  expect(stderr).toContain(`disk.fs: ${store} is on tmpfs (/dev/shm): it is memory: every message is gone at a reboot`);
+  expect(existsSync(store)).toBe(false);
+});
