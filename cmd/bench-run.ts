@@ -72,7 +72,7 @@ export async function runVerb({ verb, options, flags, command, from }: BenchRun)
       runs: [run],
     };
     print(summaryText(result, run));
-    for (const line of missed) warn(`missed ${line}`);
+    for (const line of missed) say(`missed ${line}`);
     const written = await exportResult(result, flags);
     if (written.length > 0) say(`saved ${written.join(" ")}`);
     process.exitCode = exitCode(run, missed, flags.strict);
@@ -146,7 +146,8 @@ function liveText(plan: LoadPlan, { second, counts, latencies, inFlight, cpu, lo
   return parts.join("  ");
 }
 
-function exitCode(run: RunRecord, missed: readonly string[], strict: boolean): number {
+/** Lost or corrupt messages win over everything, then the interrupt, a missed limit, and doubts where `strict`. */
+export function exitCode(run: RunRecord, missed: readonly string[], strict: boolean): number {
   const { ledger, figures } = run;
   if ((ledger?.lost ?? 0) > 0 || (ledger?.corrupt ?? 0) > 0 || (figures?.rolledBackDelivered ?? 0) > 0)
     return BenchExit.lost;

@@ -27,6 +27,7 @@ const flagsSchema = v.object({
   duration: v.optional(duration, "5s"),
   warmup: v.optional(duration, "1s"),
   keep: v.optional(v.boolean(), false),
+  quiet: v.optional(v.boolean(), false),
   ...exportEntries,
 });
 
@@ -45,6 +46,7 @@ export const benchSetArgs = {
   duration: { type: "string", description: "Measured part of each work", default: "5s", valueHint: "time" },
   warmup: { type: "string", description: "What comes before it", default: "1s", valueHint: "time" },
   keep: { type: "boolean", description: "Leave the topics that were made" },
+  quiet: { type: "boolean", description: "The table only, no line while it runs" },
   ...exportArgs,
 } as const;
 
@@ -61,7 +63,8 @@ export async function benchSet(args: Record<string, unknown>, rawArgs: readonly 
   let kill: (() => void) | undefined;
   const interrupt = onInterrupt(() => kill?.());
   const works = setWorks(own);
-  say(
+  const tell = flags.quiet ? () => {} : say;
+  tell(
     own
       ? `a broker of its own, store in ${folder} (${fileSystemName(folder) ?? "unknown file system"}), ${works.length} works of ${times.warmupSeconds + times.seconds} s`
       : `${flags.namesrv}: ${works.length} works of ${times.warmupSeconds + times.seconds} s; sync flush only where the cluster is set so`,
@@ -74,8 +77,8 @@ export async function benchSet(args: Record<string, unknown>, rawArgs: readonly 
       run: randomBytes(RUN_BYTES).toString("hex"),
       keep: flags.keep,
       stopped: interrupt.stopped,
-      onWork: (name, about) => say(`${++done}/${works.length} ${name}: ${about}`),
-      onRun: (record) => say(`    ${lineOf(record)}`),
+      onWork: (name, about) => tell(`${++done}/${works.length} ${name}: ${about}`),
+      onRun: (record) => tell(`    ${lineOf(record)}`),
       onBroker: (next) => {
         kill = next;
       },

@@ -13,6 +13,12 @@ export interface Mischief {
   corrupt?: number;
   /** Changes places with the next one. */
   swap?: number;
+  /** The offset before it is left out. */
+  skip?: number;
+  /** Refused with SYSTEM_BUSY. */
+  busy?: number;
+  /** Stored, and answered with SYSTEM_ERROR. */
+  lie?: number;
   /** Stands still for so long once so many messages have come. */
   stall?: { after: number; ms: number };
 }
@@ -60,29 +66,33 @@ function response(opaque: number, code: number, extFields: Record<string, string
 
 /** A broker with one queue that does to messages what a test wants. */
 export function fakeBroker(mischief: Mischief = {}) {
-  const bodies: Buffer[] = [];
+  /** By offset; undefined is one that was left out. */
+  const bodies: (Buffer | undefined)[] = [];
   let came = 0;
   let stalledUntil = 0;
-  const store = (body: Buffer): void => {
+  const store = (body: Buffer): number => {
     const number = came++;
     if (mischief.stall?.after === number) stalledUntil = performance.now() + mischief.stall.ms;
-    if (number === mischief.drop) return;
+    if (number === mischief.drop) return ResponseCode.SUCCESS;
+    if (number === mischief.busy) return ResponseCode.SYSTEM_BUSY;
+    if (number === mischief.skip) bodies.push(undefined);
     const kept = Buffer.from(body);
     if (number === mischief.corrupt) kept[kept.length - 1]! ^= 1;
     bodies.push(kept);
     if (number === mischief.duplicate) bodies.push(kept);
     if (mischief.swap !== undefined && number === mischief.swap + 1) bodies.push(...bodies.splice(-2).reverse());
+    return number === mischief.lie ? ResponseCode.SYSTEM_ERROR : ResponseCode.SUCCESS;
   };
   const answer = (frame: Buffer): Buffer => {
     const { code, opaque, ext, body } = decodeCommand(frame, 0, frame.length);
     if (code === RequestCode.SEND_MESSAGE_V2) {
-      store(body ?? Buffer.alloc(0));
-      return response(opaque, ResponseCode.SUCCESS, { queueOffset: "0", queueId: "0", msgId: "x" }, Buffer.alloc(0));
+      const said = store(body ?? Buffer.alloc(0));
+      return response(opaque, said, { queueOffset: "0", queueId: "0", msgId: "x" }, Buffer.alloc(0));
     }
     const from = Number(ext.queueOffset);
     const found = bodies.slice(from, from + 32);
     const next = { nextBeginOffset: String(from + found.length) };
-    const content = Buffer.concat(found.map((one, i) => record(one, from + i)));
+    const content = Buffer.concat(found.flatMap((one, i) => (one === undefined ? [] : [record(one, from + i)])));
     return response(opaque, found.length > 0 ? ResponseCode.SUCCESS : ResponseCode.PULL_NOT_FOUND, next, content);
   };
   const server = Bun.listen<{ reader: FrameReader; waiting: Buffer[] }>({

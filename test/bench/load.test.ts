@@ -77,6 +77,56 @@ describe("the ledger names what a broker does to messages", () => {
   });
 });
 
+describe("what is no fault of the messages", () => {
+  test("an offset left out is a gap, and nothing is lost", async () => {
+    const ledger = await ledgerOf({ skip: 100 });
+    expect(ledger).toMatchObject({ acked: 200, received: 200, lost: 0, gaps: 1 });
+    expect(ledger.examples).toEqual(["gap: b/0 goes from offset 99 to 101"]);
+  });
+
+  test("one refused is neither acknowledged nor lost, and its code is counted", async () => {
+    using broker = fakeBroker({ busy: 9 });
+    const outcome = await runLoad(plan(broker.port, { count: 200 }));
+    expect(outcome.errors).toEqual({ "SYSTEM_BUSY (2)": 1 });
+    expect(verdict(outcome.ledger).ledger).toMatchObject({ acked: 199, received: 199, lost: 0, unknownOk: 0 });
+  });
+
+  test("one refused that comes all the same is UNKNOWN-OK", async () => {
+    expect(await ledgerOf({ lie: 9 })).toMatchObject({ acked: 199, received: 200, lost: 0, unknownOk: 1 });
+  });
+});
+
+describe("what a run is to be doubted for", () => {
+  const flagsOf = async (changes: Partial<LoadPlan>, mischief: Mischief = {}) => {
+    using broker = fakeBroker(mischief);
+    const load = plan(broker.port, { consumers: 0, ...changes });
+    const outcome = await runLoad(load);
+    const run = loadRecord(load, outcome, { work: "w", verb: "produce", startedAt: 0, resources: [], sameHost: true });
+    // How busy this machine is with other tests is not what is tested.
+    return run.flags.map(({ id }) => id).filter((id) => id !== "CLIENT-BOUND");
+  };
+
+  test("a rate that is not reached", async () => {
+    expect(await flagsOf({ rate: 1000, seconds: 1 }, { stall: { after: 100, ms: 1500 } })).toContain("SATURATED");
+  });
+
+  test("a short run on one machine", async () => {
+    expect(await flagsOf({ seconds: 1 })).toEqual(["SAME-HOST", "SHORT-RUN"]);
+  });
+
+  test("a count says itself how long it takes", async () => {
+    expect(await flagsOf({ count: 50 })).toEqual(["SAME-HOST"]);
+  });
+});
+
+test("a count is kept to the message, over any number of connections", async () => {
+  for (const producers of [1, 3, 7]) {
+    using broker = fakeBroker();
+    const outcome = await runLoad(plan(broker.port, { producers, count: 101 }));
+    expect(verdict(outcome.ledger).ledger).toMatchObject({ acked: 101, received: 101, lost: 0 });
+  }
+});
+
 describe("a broker that stands still for a second", () => {
   const stall = { after: 300, ms: 1000 };
 

@@ -1,0 +1,154 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { exitCode } from "../../cmd/bench-run.ts";
+import { type RunRecord, readResult } from "../../lib/bench/result.ts";
+import { type Cluster, startOwnCluster } from "../support/cluster.ts";
+import { runMq, spawnMq } from "../support/run-mq.ts";
+import { syntheticRun } from "./synthetic.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "mq-bench-verbs-"));
+let cluster: Cluster;
+
+beforeAll(async () => {
+  cluster = await startOwnCluster();
+});
+afterAll(async () => {
+  await cluster.stop();
+  rmSync(folder, { recursive: true });
+});
+
+const bench = (...args: string[]) => runMq(["bench", ...args, "-n", cluster.namesrvAddr, "--quiet"]);
+
+describe("against a broker", () => {
+  test("e2e: everything acknowledged comes once, at a rate and on two threads", async () => {
+    const file = join(folder, "e2e.json");
+    const args = [
+      "--count",
+      "4000",
+      "--rate",
+      "4000",
+      "--arrival",
+      "poisson",
+      "--workers",
+      "2",
+      "--keys",
+      "--json",
+      file,
+    ];
+    const { stdout, stderr, exitCode } = await bench("e2e", ...args);
+    expect([exitCode, stderr]).toEqual([0, `saved ${file}\n`]);
+    expect(stdout).toMatch(/ledger {2}acked 4000 {2}received 4000 {2}LOST 0 {2}DUP 0/);
+    const [run] = (await readResult(file)).runs;
+    expect(run?.loop).toBe("open");
+    expect(Object.keys(run?.latencies ?? {})).toEqual(["lag", "service", "response", "e2e", "b2c", "s2c", "pull"]);
+    expect(run?.client.workers).toBe(2);
+    expect(run?.runtime?.["broker-a"] ?? Object.values(run?.runtime ?? {})[0]).toBeDefined();
+  });
+
+  test("produce, then consume what it left; JSON headers", async () => {
+    const left = await bench(
+      "produce",
+      "-t",
+      "mq-bench-left",
+      "--keep",
+      "--count",
+      "3000",
+      "--headers",
+      "json",
+      "-w",
+      "16",
+    );
+    expect([left.exitCode, left.stderr]).toEqual([0, ""]);
+    expect(left.stdout).toContain("1 x 16 in flight");
+    const read = await bench("consume", "-t", "mq-bench-left", "--duration", "1s", "--warmup", "0s");
+    expect(read.exitCode).toBe(0);
+    expect(read.stdout).toMatch(/s2c .* 3000\n/);
+  });
+
+  test("batch, delay and transaction", async () => {
+    const batch = await bench("batch", "-b", "10", "--receive", "--count", "2000");
+    expect(batch.stdout).toContain("acked 2000  received 2000  LOST 0");
+    const delay = await bench("delay", "--count", "50", "--in-flight", "8");
+    expect(delay.stdout).toMatch(/^late /m);
+    expect(delay.stdout).toContain("LOST 0");
+    const half = await bench("transaction", "--count", "400", "--rollback-rate", "0.25", "--in-flight", "8");
+    expect(half.stdout).toContain("acked 300  received 300  LOST 0");
+    expect([batch.exitCode, delay.exitCode, half.exitCode]).toEqual([0, 0, 0]);
+  });
+
+  test("a limit that is missed: exit 2; a topic that no benchmark made: exit 1, and it is not touched", async () => {
+    const missed = await bench("produce", "--count", "100", "--gate", "tps>=900000000,errors=0");
+    expect(missed.exitCode).toBe(2);
+    expect(missed.stderr).toMatch(/^missed tps>=900000000: produce has \d+$/m);
+    await runMq(["topic", "create", "-t", "orders", "-c", "DefaultCluster", "-n", cluster.namesrvAddr]);
+    const foreign = await bench("produce", "-t", "orders", "--count", "1");
+    expect([foreign.exitCode, foreign.stderr]).toEqual([
+      1,
+      'mq: send to topic "orders": it is there already and no benchmark made it; --force sends all the same\n',
+    ]);
+    expect((await bench("produce", "-t", "orders", "--count", "1", "--force")).exitCode).toBe(0);
+  });
+
+  test("wrong flags are named", async () => {
+    for (const [args, text] of [
+      [["produce", "--size", "10"], "48 bytes at least"],
+      [["produce", "--gate", "p99"], "want a limit such as"],
+      [["produce", "--rate", "0"], "--rate"],
+      [["e2e", "--arrival", "never"], "want uniform, poisson"],
+      [["consume"], "--topic is missing"],
+      [["transaction", "--rollback-rate", "2"], "a part from 0 to 1"],
+      [["produce", "--payload", "/nowhere"], "want a file"],
+      [["--store", "/tmp"], "--store is for the broker that mq bench starts itself"],
+    ] as const) {
+      const { exitCode, stderr } = await bench(...args);
+      expect([exitCode, stderr]).toEqual([64, expect.stringContaining(text)]);
+    }
+  });
+});
+
+test("mq bench null tells the generator's ceiling", async () => {
+  const { stdout, exitCode } = await runMq(["bench", "null", "--duration", "1s", "--warmup", "0s", "--workers", "2"]);
+  expect(exitCode).toBe(0);
+  expect(stdout).toMatch(/^ceiling \d+ messages\/s of 1024 B over 4 x 64 with 2 threads/m);
+}, 30_000);
+
+describe("exit codes", () => {
+  const run = (changes: Partial<RunRecord>): RunRecord => ({ ...syntheticRun({ rate: 1000, us: 500 }), ...changes });
+  const ledger = { acked: 9, received: 9, lost: 0, duplicates: 0, unknownOk: 0, corrupt: 0, reordered: 0, gaps: 0 };
+  const lost = { ledger: { ...ledger, lost: 1, examples: [] } };
+  const doubtful = { flags: [{ id: "CLIENT-BOUND", text: "" }] };
+
+  test("lost, corrupt or undead messages are 3, whatever else there is", () => {
+    expect(exitCode(run(lost), [], false)).toBe(3);
+    expect(exitCode(run({ ...lost, ...doubtful, interrupted: true }), ["p99"], true)).toBe(3);
+    expect(exitCode(run({ ledger: { ...ledger, corrupt: 1, examples: [] } }), [], false)).toBe(3);
+    expect(exitCode(run({ figures: { rolledBackDelivered: 1 } }), [], false)).toBe(3);
+    expect(exitCode(run({ ledger: { ...ledger, duplicates: 5, reordered: 2, examples: [] } }), [], false)).toBe(0);
+  });
+
+  test("an interrupt is 130, a limit 2, a doubtful run 4 where that is asked for, nothing done 1", () => {
+    expect(exitCode(run({ interrupted: true }), ["p99"], false)).toBe(130);
+    expect(exitCode(run(doubtful), ["p99"], true)).toBe(2);
+    expect(exitCode(run(doubtful), [], true)).toBe(4);
+    expect(exitCode(run(doubtful), [], false)).toBe(0);
+    const counts = { sent: 5, acked: 0, failed: 5, received: 0, bytesSent: 0, bytesReceived: 0 };
+    expect(exitCode(run({ counts }), [], false)).toBe(1);
+  });
+});
+
+test("Ctrl-C ends a run with its figures, its files and 130, and the topic is gone", async () => {
+  const file = join(folder, "interrupted.json");
+  const args = ["bench", "produce", "-n", cluster.namesrvAddr, "--duration", "60s", "--warmup", "0s", "--json", file];
+  const child = spawnMq([...args, "--rate", "500"]);
+  const reader = child.stderr.getReader();
+  // The first second's line: the load runs.
+  for (let text = ""; !text.includes("msg/s"); ) text += new TextDecoder().decode((await reader.read()).value);
+  child.kill("SIGINT");
+  reader.releaseLock();
+  expect(await child.exited).toBe(130);
+  expect(await new Response(child.stdout).text()).toContain("interrupted: the figures are those until then");
+  expect((await readResult(file)).runs[0]?.interrupted).toBe(true);
+  expect((await runMq(["topic", "list", "-n", cluster.namesrvAddr])).stdout).not.toMatch(/mq-bench-[0-9a-f]{8}/);
+}, 30_000);
