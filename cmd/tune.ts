@@ -220,7 +220,13 @@ class Tune {
   }
 
   private report(): Report {
-    return check(this.machine, this.options);
+    const report = check(this.machine, this.options);
+    const { runs, odd } = new Journal(this.machine).runs();
+    for (const { id, state } of runs)
+      if (state === "started")
+        report.notes.push(`run ${id} was interrupted: mq tune --apply completes it, mq tune --revert takes it back`);
+    report.notes.push(...odd);
+    return report;
   }
 
   private check(): number {

@@ -42,7 +42,7 @@ export interface ApplyOptions extends TuneOptions {
 
 /** The plan of a machine under these options: what apply would do. Reads only. */
 export function plannedFor(machine: Machine, report: Report, options: TuneOptions): { wishes: Wish[]; plan: Plan } {
-  const all = wishesOf(report, machine);
+  const all = [...wishesOf(report, machine), ...unfinishedWishes(machine, report)];
   const refused: Plan["refusals"] = [];
   const nrOpen = nrOpenAfter(machine, all);
   const wishes = all.filter(({ id, change }) => {
@@ -53,6 +53,20 @@ export function plannedFor(machine: Machine, report: Report, options: TuneOption
   const plan = planOf(machine, wishes, options);
   plan.refusals.unshift(...refused);
   return { wishes, plan };
+}
+
+/**
+ * What a killed run of the same profile still has to write. Its kernel values may be set already, so that they look like the
+ * machine's own and no check asks for their lines any more.
+ */
+function unfinishedWishes(machine: Machine, { profile, checks }: Report): Wish[] {
+  const asked = new Set(checks.filter(({ changes }) => changes.length > 0).map(({ id }) => id));
+  const looked = new Set(checks.map(({ id }) => id));
+  return new Journal(machine)
+    .runs()
+    .runs.filter((run) => run.state === "started" && run.profile === profile)
+    .flatMap(({ wishes }) => wishes)
+    .filter(({ id, change }) => looked.has(id) && !asked.has(id) && change.kind !== "trigger");
 }
 
 function nrOpenAfter(machine: Machine, wishes: readonly Wish[]): number {
@@ -161,6 +175,7 @@ class Work {
       version: options.version,
       profile: options.profile,
       state: "started",
+      wishes: [...planned.wishes],
       live: [],
       files: [],
     };
@@ -187,9 +202,20 @@ class Work {
     this.writeDown(files);
     for (const op of files) this.try(op.ids, `wrote ${op.path}`, () => this.writeFile(op));
     this.reload(files);
+    this.finish();
+    return this.outcomes;
+  }
+
+  /** With this run a killed one of the same profile is complete as well. */
+  private finish(): void {
+    const killed = this.journal
+      .runs()
+      .runs.filter(
+        ({ state, profile, id }) => state === "started" && profile === this.record.profile && id !== this.record.id,
+      );
+    for (const run of killed) this.journal.write({ ...run, state: "done" }, this.step);
     this.record.state = "done";
     this.journal.write(this.record, this.step);
-    return this.outcomes;
   }
 
   private try(ids: string[], what: string, action: () => void): void {

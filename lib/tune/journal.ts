@@ -35,6 +35,17 @@ const fileSchema = v.object({
   folders: v.array(v.string()),
 });
 
+const text = v.string();
+const changeSchema = v.variant("kind", [
+  v.object({ kind: v.literal("sysctl"), key: text, value: text }),
+  v.object({ kind: v.literal("limit"), domain: text, item: text, soft: text, hard: text }),
+  v.object({ kind: v.literal("unit"), unit: text, key: text, value: text }),
+  v.object({ kind: v.literal("sysfs"), path: text, value: text }),
+  v.object({ kind: v.literal("block"), device: text, attribute: text, value: text }),
+  v.object({ kind: v.literal("conf"), file: text, key: text, value: text }),
+  v.object({ kind: v.literal("trigger"), key: text, value: text }),
+]);
+
 const runSchema = v.object({
   schema: v.literal("mq.tune-run/1"),
   id: v.pipe(v.string(), v.regex(/^[0-9A-Za-z-]+$/)),
@@ -44,6 +55,8 @@ const runSchema = v.object({
   profile: v.string(),
   /** started: writes may have happened. done: all of them did. undone: taken back. */
   state: v.picklist(["started", "done", "undone"]),
+  /** All that it set out to do: the next run completes what a killed one did not. */
+  wishes: v.array(v.object({ id: text, change: changeSchema })),
   live: v.array(liveSchema),
   files: v.array(fileSchema),
 });

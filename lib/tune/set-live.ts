@@ -11,12 +11,21 @@ export function writeLive(machine: Machine, path: string, value: string, step: S
   if (real === undefined) throw new MqError(`${path}: links in circles`);
   step(`write ${value} to ${path}`);
   // A tree of files keeps what was there behind a shorter value; the kernel takes one write as a whole.
+  const text = machine.live ? value : chosen(machine.text(path) ?? "", value);
   const fd = openSync(real, constants.O_WRONLY | (machine.live ? 0 : constants.O_TRUNC));
   try {
-    writeSync(fd, machine.live ? value : `${value}\n`);
+    writeSync(fd, text);
   } finally {
     closeSync(fd);
   }
+}
+
+/** What the kernel would show afterwards: of several words the brackets move, else it is the value. */
+function chosen(before: string, value: string): string {
+  const words = before.trim().split(/\s+/);
+  const plainWords = words.map((word) => word.replace(/^\[(.*)\]$/, "$1"));
+  if (!before.includes("[") || !plainWords.includes(value)) return `${value}\n`;
+  return `${plainWords.map((word) => (word === value ? `[${word}]` : word)).join(" ")}\n`;
 }
 
 /** Sets a value and reads it back. Throws MqError with the value found when the kernel did not take it. */
