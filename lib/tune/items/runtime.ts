@@ -80,7 +80,7 @@ const pauseLog: ConfigRow = {
   explain: {
     what: "A line for each pause of the event loop over mqPauseLogThreshold with the longest turn in it, one for each collection, one a minute; files rotate (mqPauseLogFileSize, mqPauseLogFiles).",
     why: "The classic logs the JVM's collections to /dev/shm, so that the log cannot stall on the disk that it is to tell about.",
-    risk: "A timer of 20 ms; /dev/shm is memory: files times size at most.",
+    risk: "A timer of 10 ms; /dev/shm is memory: files times size at most.",
     verify: "tail -f the file",
   },
   wanted: ({ config }) => ({
