@@ -29,10 +29,10 @@ function headText({ host, profile, user, unit, root }: Report): string {
   const place = host.container === undefined ? host.virt : `${host.container} container`;
   const where = root === "/" ? host.name : root;
   return [
-    `mq tune: is ${where} ready for a broker?  (${host.distro}, kernel ${host.kernel}, ${place}${memory})`,
+    ...wrap(`mq tune: is ${where} ready for a broker?  (${host.distro}, kernel ${host.kernel}, ${place}${memory})`, ""),
     `profile ${profile}, user ${user}, unit ${unit}.service`,
-    "NOW: what counts at present.  CLASSIC: RocketMQ's documented page.  ADVICE: today's.",
-    "EFFECT: when a change would count.",
+    "NOW: what counts at present. CLASSIC: RocketMQ's documented page.",
+    "ADVICE: today's. EFFECT: when a change would count.",
     "",
   ].join("\n");
 }
