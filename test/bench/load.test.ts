@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { Histogram } from "../../lib/bench/histogram.ts";
 import { Bitmap, bitCount, either, firstBits, without } from "../../lib/bench/load/bitmap.ts";
 import { FrameReader } from "../../lib/bench/load/frame-reader.ts";
-import { verdict } from "../../lib/bench/load/ledger.ts";
+import { Ledger, mergeLedgers, verdict } from "../../lib/bench/load/ledger.ts";
 import { Schedule } from "../../lib/bench/load/pace.ts";
 import { bodyTemplate, PayloadView, stamp } from "../../lib/bench/load/payload.ts";
 import type { LoadPlan } from "../../lib/bench/load/plan.ts";
@@ -67,7 +67,7 @@ describe("the ledger names what a broker does to messages", () => {
   test("one corrupt", async () => {
     const ledger = await ledgerOf({ corrupt: 9 });
     expect(ledger).toMatchObject({ corrupt: 1, lost: 1 });
-    expect(ledger.examples[0]).toBe("corrupt: message at offset 9 of b/0: its CRC differs");
+    expect(ledger.examples).toEqual(["lost: message 0/9", "corrupt: message at offset 9 of b/0: its CRC differs"]);
   });
 
   test("two that changed places", async () => {
@@ -75,6 +75,18 @@ describe("the ledger names what a broker does to messages", () => {
     expect(ledger).toMatchObject({ received: 200, lost: 0, reordered: 1 });
     expect(ledger.examples).toEqual(["reordered: message 0/30 behind 0/31 in b/0"]);
   });
+});
+
+test("many that are reordered do not hide the one that is lost, nor the one that is corrupt", () => {
+  const ledger = new Ledger();
+  for (let i = 0; i < 100; i++) ledger.acked(0, i);
+  for (let i = 99; i > 0; i--) ledger.received(0, i, "q", 99 - i);
+  ledger.corrupt("message at offset 7 of q: its CRC differs");
+  for (const part of [ledger.part(), mergeLedgers([ledger.part(), new Ledger().part()])]) {
+    const { examples, lost, corrupt, reordered } = verdict(part).ledger;
+    expect([lost, corrupt, reordered, examples.length]).toEqual([1, 1, 98, 10]);
+    expect(examples.slice(0, 2)).toEqual(["lost: message 0/0", "corrupt: message at offset 7 of q: its CRC differs"]);
+  }
 });
 
 describe("what is no fault of the messages", () => {

@@ -5,6 +5,18 @@ import type { LedgerPart, ProducerBits } from "./plan.ts";
 const EXAMPLES_MAX = 10;
 /** Producers times queues whose order is followed; beyond it order is not looked at. */
 const ORDERS_MAX = 1_000_000;
+/** What examples are of, the worst first: many that are only reordered must not hide the one that is lost. */
+const SEVERITY = ["lost", "rolled back", "corrupt", "gap", "duplicate", "reordered"];
+
+/** A few examples, the worst kinds first, and of every kind one at least. */
+function worst(examples: readonly string[]): string[] {
+  const rank = (text: string) => SEVERITY.findIndex((kind) => text.startsWith(kind));
+  const kinds = new Set<number>();
+  const isFirst = examples.map((text) => kinds.size < kinds.add(rank(text)).size);
+  const byRank = examples.map((text, i) => ({ text, first: isFirst[i]! })).sort((a, b) => rank(a.text) - rank(b.text));
+  let room = EXAMPLES_MAX - kinds.size;
+  return byRank.filter(({ first }) => first || room-- > 0).map(({ text }) => text);
+}
 
 interface Producer {
   acked: Bitmap;
@@ -23,7 +35,8 @@ export class Ledger {
   #reordered = 0;
   #gaps = 0;
   #foreign = 0;
-  readonly #examples: string[] = [];
+  /** By their first word. */
+  readonly #examples = new Map<string, string[]>();
 
   #producer(number: number): Producer {
     let producer = this.#producers.get(number);
@@ -76,7 +89,10 @@ export class Ledger {
   }
 
   #example(text: string): void {
-    if (this.#examples.length < EXAMPLES_MAX) this.#examples.push(text);
+    const kind = text.slice(0, text.indexOf(":"));
+    const known = this.#examples.get(kind);
+    if (known === undefined) this.#examples.set(kind, [text]);
+    else if (known.length < EXAMPLES_MAX) known.push(text);
   }
 
   part(): LedgerPart {
@@ -92,7 +108,7 @@ export class Ledger {
       reordered: this.#reordered,
       gaps: this.#gaps,
       foreign: this.#foreign,
-      examples: this.#examples,
+      examples: [...this.#examples.values()].flat(),
     };
   }
 
@@ -114,7 +130,7 @@ export function mergeLedgers(parts: readonly LedgerPart[]): LedgerPart {
     reordered: 0,
     gaps: 0,
     foreign: 0,
-    examples: parts.flatMap(({ examples }) => examples).slice(0, EXAMPLES_MAX),
+    examples: worst(parts.flatMap(({ examples }) => examples)),
   };
   for (const part of parts) {
     merged.duplicates += part.duplicates;
@@ -165,6 +181,6 @@ export function verdict(part: LedgerPart): { ledger: LedgerRecord; rolledBack: n
     for (const sequence of firstBits(risen, EXAMPLES_MAX))
       ledger.examples.push(`rolled back and delivered: message ${producer}/${sequence}`);
   }
-  ledger.examples = ledger.examples.slice(0, EXAMPLES_MAX);
+  ledger.examples = worst(ledger.examples);
   return { ledger, rolledBack };
 }
