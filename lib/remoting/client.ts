@@ -1,10 +1,11 @@
 import type { Socket } from "bun";
 import { errorText } from "../base/errors.ts";
 import { createLogger, type Logger } from "../base/log.ts";
+import { LogLimit } from "../base/log-limit.ts";
 import { parseAddress } from "./address.ts";
 import { FLAG_RESPONSE } from "./codes.ts";
 import { decodeCommand } from "./command.ts";
-import { type ConnectionOwner, SocketConnection } from "./connection.ts";
+import { type ConnectionOwner, PEER_FAULT_LINES_MAX, SocketConnection } from "./connection.ts";
 import { Dispatcher } from "./dispatch.ts";
 import { RemotingConnectError, RemotingSendError } from "./errors.ts";
 import { closeIdle, IDLE_SECONDS } from "./idle.ts";
@@ -48,6 +49,7 @@ interface Peer {
 
 class Client implements RemotingClient, ConnectionOwner {
   readonly logger: Logger = createLogger("remoting");
+  readonly peerFaults = new LogLimit(PEER_FAULT_LINES_MAX, this.logger.warn);
   readonly serializeType: SerializeType;
   readonly #options: RemotingClientOptions;
   readonly #dispatcher: Dispatcher;

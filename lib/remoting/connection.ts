@@ -2,6 +2,7 @@ import type { Socket } from "bun";
 import { beginTurn, endTurn, now } from "../base/clock.ts";
 import { errorText } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
+import type { LogLimit } from "../base/log-limit.ts";
 import { formatAddress, hostBytes, plainIp } from "./address.ts";
 import { Calls, nextOpaque } from "./calls.ts";
 import { FLAG_ONEWAY, FLAG_RESPONSE, ResponseCode } from "./codes.ts";
@@ -24,6 +25,8 @@ export const PENDING_BYTES_PAUSE = 16 * 1024 * 1024;
 export const PENDING_BYTES_RESUME = 1024 * 1024;
 /** Unsent bytes at which a peer is given up: replies to earlier requests and pushes pile up though it is not read. */
 export const PENDING_BYTES_MAX = 128 * 1024 * 1024;
+/** Lines about peers' faults in ten seconds, for all connections of one server or client. */
+export const PEER_FAULT_LINES_MAX = 20;
 /** Requests of ours that one peer may owe a response to. */
 export const CALLS_MAX = 65_535;
 
@@ -35,6 +38,8 @@ const NOTHING = () => {};
 /** What a server or client does with its connections. */
 export interface ConnectionOwner {
   readonly logger: Logger;
+  /** Warnings that any peer can cause: a scanner or a broken client must not fill the log. */
+  readonly peerFaults: LogLimit;
   /** Header encoding of requests that start on this side. */
   readonly serializeType: SerializeType;
   /** One whole frame. Throws FrameError to have the connection closed. */
@@ -236,7 +241,7 @@ export class SocketConnection implements Connection {
 
   pendingChanged(pendingBytes: number): void {
     if (pendingBytes > PENDING_BYTES_MAX) {
-      this.#owner.logger.warn(
+      this.#owner.peerFaults.write(
         `close connection: peer does not read, ${pendingBytes} bytes unsent, want at most ${PENDING_BYTES_MAX}`,
         {
           peer: this.remoteAddress,
@@ -250,7 +255,7 @@ export class SocketConnection implements Connection {
       this.#socket.pause();
       if (this.#pauseTold) return;
       this.#pauseTold = true;
-      this.#owner.logger.warn("stop reading from a peer that does not read its responses", {
+      this.#owner.peerFaults.write("stop reading from a peer that does not read its responses", {
         peer: this.remoteAddress,
         pendingBytes,
       });
@@ -261,7 +266,7 @@ export class SocketConnection implements Connection {
 
   #broken(error: unknown): void {
     if (error instanceof FrameError) {
-      this.#owner.logger.warn(`close connection: ${errorText(error)}`, { peer: this.remoteAddress });
+      this.#owner.peerFaults.write(`close connection: ${errorText(error)}`, { peer: this.remoteAddress });
       this.close(`protocol: ${errorText(error)}`);
       return;
     }

@@ -5,7 +5,7 @@ import { LogLimit } from "../base/log-limit.ts";
 import { turnObserver } from "../base/turn-watch.ts";
 import { FLAG_RESPONSE } from "./codes.ts";
 import { decodeCommand } from "./command.ts";
-import { type ConnectionOwner, SocketConnection } from "./connection.ts";
+import { type ConnectionOwner, PEER_FAULT_LINES_MAX, SocketConnection } from "./connection.ts";
 import { Dispatcher, replyTo } from "./dispatch.ts";
 import { closeIdle, IDLE_SECONDS } from "./idle.ts";
 import { listenError } from "./listen-error.ts";
@@ -32,6 +32,7 @@ export async function createRemotingServer(options: RemotingServerOptions): Prom
 
 class Server implements RemotingServer, ConnectionOwner {
   readonly logger: Logger = createLogger("remoting");
+  readonly peerFaults = new LogLimit(PEER_FAULT_LINES_MAX, this.logger.warn);
   readonly serializeType: SerializeType = 0;
   readonly connections = new Set<SocketConnection>();
   readonly #options: RemotingServerOptions;

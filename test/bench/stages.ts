@@ -10,6 +10,7 @@ import { parseArgs } from "node:util";
 import { isMainThread, workerData } from "node:worker_threads";
 import type { Socket } from "bun";
 import { crc32 } from "../../lib/base/crc32.ts";
+import { LogLimit } from "../../lib/base/log-limit.ts";
 import { createBroker } from "../../lib/broker/broker.ts";
 import { createSendSlots } from "../../lib/broker/processor/send-header.ts";
 import { sendMessageProcessors } from "../../lib/broker/processor/send-message.ts";
@@ -165,6 +166,7 @@ async function stages(
   const connect = (frame: (connection: SocketConnection, buffer: Buffer, start: number, end: number) => void) =>
     new SocketConnection(openSocket(), {
       logger: quietLogger(),
+      peerFaults: new LogLimit(1, () => {}),
       serializeType: 0,
       frame,
       gone() {},

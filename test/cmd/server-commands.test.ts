@@ -102,6 +102,8 @@ describe("mq", () => {
     [["brokr"], "did you mean broker?"],
     [["namesrv", "--check-confg"], "did you mean --check-config?"],
     [["broker", "-x"], "unknown flag -x"],
+    [["broker", "-cfile"], "unknown flag -cfile of mq broker; want a blank between: -c file"],
+    [["broker", "-c", "a", "--configFile=b"], 'is given twice: "a" and "b", want one'],
     [["broker", "-c"], "wants a value"],
     [["broker", "stray"], "unexpected argument"],
     [["broker", "--set", "listenPort"], "want KEY=VALUE"],

@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { AssertionError } from "../../lib/base/assert.ts";
+import { LogLimit } from "../../lib/base/log-limit.ts";
 import { encodeRequest, encodeResponse } from "../../lib/remoting/command.ts";
+import { PEER_FAULT_LINES_MAX } from "../../lib/remoting/connection.ts";
 import { unsentBytes } from "../../lib/remoting/output.ts";
 import { ResponseError } from "../../lib/remoting/response-error.ts";
 import { createRemotingServer } from "../../lib/remoting/server.ts";
@@ -231,6 +233,23 @@ describe("the stream", () => {
       expect(closings.at(-1)![1]).toStartWith("protocol: ");
     });
   }
+
+  test("a flood of broken connections fills no log", async () => {
+    const lines: string[] = [];
+    const limit = Reflect.get(server, "peerFaults") as LogLimit;
+    const quiet = new LogLimit(PEER_FAULT_LINES_MAX, (line) => lines.push(line));
+    Reflect.set(server, "peerFaults", quiet);
+    try {
+      for (let i = 0; i < PEER_FAULT_LINES_MAX + 30; i++) {
+        await using peer = await RawPeer.connect(server.port);
+        peer.send(Buffer.from("GET / HTTP/1.1"));
+        await until(() => peer.closed);
+      }
+      expect(lines.length).toBe(PEER_FAULT_LINES_MAX);
+    } finally {
+      Reflect.set(server, "peerFaults", limit);
+    }
+  });
 
   test("what was answered before a broken frame arrives", async () => {
     await using peer = await RawPeer.connect(server.port);
