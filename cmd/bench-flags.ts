@@ -35,6 +35,7 @@ export const loadArgs = {
   size: { type: "string", alias: "s", description: "Bytes of a body (128, 1k)", default: "1k", valueHint: "bytes" },
   payload: { type: "string", description: "Fill bodies from this file", valueHint: "file" },
   rate: { type: "string", description: "Messages a second, each with its time fixed in advance", valueHint: "n" },
+  closed: { type: "boolean", description: "Without a rate: the next request waits for an answer (the default)" },
   arrival: {
     type: "enum",
     options: ["uniform", "poisson"],
@@ -108,6 +109,7 @@ export const loadEntries = {
   ),
   payload: optional(v.string()),
   rate: optional(messageRate),
+  closed: optional(v.boolean(), false),
   arrival: v.picklist(["uniform", "poisson"], "uniform or poisson"),
   ramp: optional(duration, "0s"),
   duration: optional(duration, "30s"),
@@ -147,6 +149,8 @@ export interface VerbOptions {
 
 /** What the flags of a verb amount to; queues, topic and delay are the cluster's to tell. */
 export function planOf(flags: LoadFlags, verb: VerbOptions): Omit<LoadPlan, "queues" | "topic" | "delayMs"> {
+  if (flags.closed && flags.rate !== undefined)
+    throw new UsageError("--closed and --rate exclude each other: found both, want one");
   const conns = flags.conns ?? (flags.threads === undefined ? CONNECTIONS_DEFAULT : 1);
   const count = flags.count;
   return {

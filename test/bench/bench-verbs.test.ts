@@ -62,6 +62,9 @@ describe("against a broker", () => {
     );
     expect([left.exitCode, left.stderr]).toEqual([0, ""]);
     expect(left.stdout).toContain("1 x 16 in flight");
+    const some = await bench("consume", "-t", "mq-bench-left", "--count", "1000");
+    expect(some.exitCode).toBe(0);
+    expect(Number(/s2c .* (\d+)\n/.exec(some.stdout)?.[1])).toBeGreaterThanOrEqual(1000);
     const read = await bench("consume", "-t", "mq-bench-left", "--duration", "1s", "--warmup", "0s");
     expect(read.exitCode).toBe(0);
     expect(read.stdout).toMatch(/s2c .* 3000\n/);
@@ -96,6 +99,7 @@ describe("against a broker", () => {
       [["produce", "--size", "10"], "48 bytes at least"],
       [["produce", "--gate", "p99"], "want a limit such as"],
       [["produce", "--rate", "0"], "--rate"],
+      [["produce", "--rate", "5", "--closed"], "--closed and --rate exclude each other"],
       [["e2e", "--arrival", "never"], "want uniform, poisson"],
       [["consume"], "--topic is missing"],
       [["transaction", "--rollback-rate", "2"], "a part from 0 to 1"],

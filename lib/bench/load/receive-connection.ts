@@ -176,6 +176,7 @@ export class ReceiveConnection {
       this.#ledger.gap(queue.name, queue.expected, queueOffset);
     queue.expected = queueOffset + 1;
     counts.received++;
+    this.#recorder.received++;
     const nowUs = epochMicros(this.#receivedAt);
     histograms.b2c.record(nowUs - record.bornTimestamp * 1000);
     histograms.s2c.record(nowUs - record.storeTimestamp * 1000);

@@ -14,6 +14,8 @@ export class Recorder {
   >;
   readonly errors = new Map<string, number>();
   counts: LoadCounts = noCounts();
+  /** Messages received since the beginning. */
+  received = 0;
   inFlight = 0;
   /** Messages answered well or not, warm-up included. */
   answered = 0;

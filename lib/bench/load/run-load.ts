@@ -37,7 +37,9 @@ export async function runLoad(plan: LoadPlan, options: RunLoadOptions = {}): Pro
   const { onSecond = () => {}, stopped = () => false, workerEntry } = options;
   const useful = Math.max(plan.producers, plan.consumers);
   const wanted = options.workers ?? Math.floor(availableParallelism() / CORES_PER_WORKER);
-  const workers = workerEntry === undefined ? 1 : Math.max(1, Math.min(wanted, useful));
+  // A count of received messages is one thread's to keep.
+  const isCountedReading = plan.producers === 0 && plan.count !== undefined;
+  const workers = workerEntry === undefined || isCountedReading ? 1 : Math.max(1, Math.min(wanted, useful));
   if (workers === 1) return runShare(sharesOf(plan, 1)[0]!, onSecond, stopped, (ledger) => drainAlone(plan, ledger));
   return new Threads(plan, workers, workerEntry!, onSecond, stopped).run();
 }

@@ -40,7 +40,11 @@ export async function runShare(
     const pace = begin(share, producers, () => {
       late = true;
     });
-    const finished = () => producers.length > 0 && producers.every((producer) => producer.finished);
+    // Where nothing is sent, the count is of messages received.
+    const finished = () =>
+      producers.length > 0
+        ? producers.every((producer) => producer.finished)
+        : plan.count !== undefined && recorder.received >= plan.count;
     const ends = () => stopped() || late || finished();
     await sleepUntil(performance.now() + plan.warmupSeconds * SECOND_MS, ends);
     recorder.take();
