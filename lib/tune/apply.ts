@@ -6,7 +6,7 @@ import { check } from "./check.ts";
 import { hashOf, JOURNAL, Journal, type Run } from "./journal.ts";
 import { limitRefusal, loginNofile, otherLoginUser } from "./login-guard.ts";
 import { Machine } from "./machine.ts";
-import { type FileOp, type LiveOp, type Plan, planFiles, planOf, type Wish, wishesOf } from "./plan.ts";
+import { type FileOp, type LiveOp, type Plan, planFiles, planOf, type Wish, wishesOf, withNrOpen } from "./plan.ts";
 import { makeFolders, removeStale, replaceFile, type Step, temporaryOf } from "./replace-file.ts";
 import { revertRun } from "./revert.ts";
 import { setLive, writeLive } from "./set-live.ts";
@@ -42,14 +42,14 @@ export interface ApplyOptions extends TuneOptions {
 
 /** The plan of a machine under these options: what apply would do. Reads only. */
 export function plannedFor(machine: Machine, report: Report, options: TuneOptions): { wishes: Wish[]; plan: Plan } {
-  const all = [...wishesOf(report, machine), ...unfinishedWishes(machine, report)];
+  const all = [...wishesOf(report), ...unfinishedWishes(machine, report)];
   const refused: Plan["refusals"] = [];
-  const nrOpen = nrOpenAfter(machine, all);
-  const wishes = all.filter(({ id, change }) => {
-    const why = change.kind === "limit" ? limitRefusal(machine, change, nrOpen) : undefined;
+  const allowed = all.filter(({ id, change }) => {
+    const why = change.kind === "limit" ? limitRefusal(machine, change) : undefined;
     if (why !== undefined) refused.push({ ids: [id], what: why });
     return why === undefined;
   });
+  const wishes = withNrOpen(machine, allowed);
   const plan = planOf(machine, wishes, options);
   plan.refusals.unshift(...refused);
   return { wishes, plan };
@@ -67,12 +67,6 @@ function unfinishedWishes(machine: Machine, { profile, checks }: Report): Wish[]
     .runs.filter((run) => run.state === "started" && run.profile === profile)
     .flatMap(({ wishes }) => wishes)
     .filter(({ id, change }) => looked.has(id) && !asked.has(id) && change.kind !== "trigger");
-}
-
-function nrOpenAfter(machine: Machine, wishes: readonly Wish[]): number {
-  const raised = wishes.find(({ change }) => change.kind === "sysctl" && change.key === "fs.nr_open");
-  const text = raised?.change.kind === "sysctl" ? raised.change.value : machine.sysctl("fs.nr_open");
-  return amount(text ?? "1048576") ?? 1_048_576;
 }
 
 /**
@@ -247,16 +241,9 @@ class Work {
     const nrOpen = amount(this.machine.sysctl("fs.nr_open") ?? "1048576") ?? 0;
     const kept = this.wishes.filter(({ id, change }) => {
       if (change.kind === "sysctl" && this.failedKeys.has(change.key)) return false;
-      if (change.kind !== "limit" || change.item !== "nofile") return true;
-      const allowed = (amount(change.hard) ?? 0) <= nrOpen;
-      if (!allowed)
-        this.outcomes.push({
-          ids: [id],
-          what: `${change.domain} nofile ${change.hard}`,
-          done: false,
-          why: `fs.nr_open is ${nrOpen}: logins would fail`,
-        });
-      return allowed;
+      const why = change.kind === "limit" ? limitRefusal(this.machine, change, nrOpen) : undefined;
+      if (why !== undefined) this.outcomes.push({ ids: [id], what: why, done: false, why: "refused" });
+      return why === undefined;
     });
     const plan: Plan = { operations: [], refusals: [] };
     planFiles(this.machine, kept, this.options, plan);

@@ -9,9 +9,14 @@ const LETTERS: Readonly<Record<string, string>> = { nofile: "n", memlock: "l", n
 
 /**
  * Why these limits would keep people from logging in; undefined: they do not. A child process sets exactly these limits, as PAM
- * would: root without CAP_SYS_RESOURCE, or a number above fs.nr_open, fails there and not at somebody's next login.
+ * would: root without CAP_SYS_RESOURCE, or a number above fs.nr_open, fails there and not at somebody's next login. Without
+ * `nrOpen` it is still to be raised: what is above it now is looked at again afterwards.
  */
-export function limitRefusal(machine: Machine, change: LimitChange, nrOpen: number): string | undefined {
+export function limitRefusal(
+  machine: Machine,
+  change: LimitChange,
+  nrOpen = Number.POSITIVE_INFINITY,
+): string | undefined {
   const { domain, item, soft, hard } = change;
   const softAmount = amount(soft);
   const hardAmount = amount(hard);
@@ -24,7 +29,9 @@ export function limitRefusal(machine: Machine, change: LimitChange, nrOpen: numb
   const uid = machine.user(domain)?.uid;
   if (domain === "root" || uid === 0) return `${domain}: a limit for root can lock everybody out: not written`;
   // Only root could set them: for others there is nothing to try out.
-  return machine.live && process.geteuid?.() === 0 ? canary(machine, change) : undefined;
+  const open = amount(machine.sysctl("fs.nr_open") ?? "1048576") ?? 0;
+  const later = item === "nofile" && hardAmount > open;
+  return machine.live && process.geteuid?.() === 0 && !later ? canary(machine, change) : undefined;
 }
 
 function canary(machine: Machine, { domain, item, soft, hard }: LimitChange): string | undefined {

@@ -56,15 +56,20 @@ export interface Wish {
   change: Change;
 }
 
-/** All that the report would change, as wishes. nofile lines bring fs.nr_open with them where it is too low. */
-export function wishesOf(report: Report, machine: Machine): Wish[] {
-  const wishes = report.checks.flatMap(({ id, changes }) => changes.map((change) => ({ id, change })));
+/** All that the report would change. */
+export function wishesOf(report: Report): Wish[] {
+  return report.checks.flatMap(({ id, changes }) => changes.map((change) => ({ id, change })));
+}
+
+/** nofile lines bring fs.nr_open with them where it is too low, also when nobody asked for that check. */
+export function withNrOpen(machine: Machine, wishes: readonly Wish[]): Wish[] {
   const most = Math.max(0, ...wishes.map(({ change }) => nofileOf(change)));
   const open = amount(machine.sysctl("fs.nr_open") ?? "1048576") ?? 0;
-  const raised = wishes.some(({ change }) => change.kind === "sysctl" && change.key === "fs.nr_open");
-  if (most > open && !raised)
-    wishes.unshift({ id: "limits.nr-open", change: { kind: "sysctl", key: "fs.nr_open", value: String(most) } });
-  return wishes;
+  const others = wishes.filter(({ change }) => change.kind !== "sysctl" || change.key !== "fs.nr_open");
+  const asked = wishes.find(({ change }) => change.kind === "sysctl" && change.key === "fs.nr_open");
+  const wanted = asked?.change.kind === "sysctl" ? (amount(asked.change.value) ?? 0) : 0;
+  if (most <= Math.max(open, wanted)) return [...wishes];
+  return [{ id: "limits.nr-open", change: { kind: "sysctl", key: "fs.nr_open", value: String(most) } }, ...others];
 }
 
 function nofileOf(change: Change): number {

@@ -151,7 +151,7 @@ test("a kernel value that is refused is not written into the file, and the rest 
     },
   });
   const failed = result.outcomes.filter(({ done }) => !done).map(({ what }) => what);
-  expect(failed[0]).toBe("fs.nr_open: 65536 -> 655360");
+  expect(failed).toContain("fs.nr_open: 65536 -> 655360");
   expect(failed.some((what) => what.includes("nofile"))).toBe(true);
   expect(readFileSync(join(root, "etc/sysctl.d/90-mq-tune.conf"), "utf8")).not.toContain("nr_open");
   const limits = readFileSync(join(root, "etc/security/limits.d/90-mq-tune.conf"), "utf8");
@@ -244,4 +244,12 @@ describe("reading", () => {
     expect(nofile?.live).toBe("4096:4096");
     expect(nofile?.source).toBe("/etc/security/limits.d/99-site.conf:1");
   });
+});
+
+test("a foreign limit above fs.nr_open is FAIL, named, and not touched", () => {
+  const root = tree({ ...DEBIAN, "/etc/security/limits.d/10-x.conf": "baseuser - nofile unlimited\n" });
+  const nofile = check(new Machine(root), { profile: "classic" }).checks.find(({ id }) => id === "limits.nofile");
+  expect(nofile?.status).toBe("FAIL");
+  expect(nofile?.reason).toContain("/etc/security/limits.d/10-x.conf:1 asks for unlimited files");
+  expect(nofile?.changes).toEqual([]);
 });

@@ -30,12 +30,25 @@ function loginLimit({ machine }: TuneContext, domain: string, item: string): Rea
   const [softInherited, hardInherited] = inherited === undefined ? [undefined, undefined] : pair(inherited);
   const inUnit = (text: string | undefined) =>
     (item === "memlock" || item === "as") && text !== undefined ? kib(text) : text;
-  const soft = inUnit(set.soft) ?? softInherited;
   const hard = inUnit(set.hard) ?? hardInherited;
+  const soft = atMost(inUnit(set.soft) ?? softInherited, hard);
   const source = set.hardSource ?? set.softSource;
   const kept = set.soft === undefined && set.hard === undefined ? undefined : `${soft ?? "?"}:${hard ?? "?"}`;
   const live = soft === undefined && hard === undefined ? undefined : `${soft ?? hard}:${hard ?? soft}`;
   return { live, persisted: kept === undefined ? undefined : live, source };
+}
+
+/** pam_limits lowers a soft limit to the hard one. */
+function atMost(soft: string | undefined, hard: string | undefined): string | undefined {
+  return soft === undefined || hard === undefined || satisfies(soft, hard, "at most") ? soft : hard;
+}
+
+/** A limit that a file asks for and the kernel never grants: PAM refuses the whole login. */
+function lockout({ live, source }: Reading, { machine }: TuneContext): string | undefined {
+  const hard = amount(pair(live ?? "0")[1]) ?? 0;
+  const nrOpen = amount(machine.sysctl("fs.nr_open") ?? "1048576") ?? 0;
+  if (source === undefined || hard <= nrOpen) return undefined;
+  return `${source} asks for ${pair(live ?? "")[1]} files, above fs.nr_open ${nrOpen}: logins can fail; correct that line`;
 }
 
 /** limits.conf counts memory in KiB, the kernel in bytes. */
@@ -85,12 +98,15 @@ function nofileItem(id: string, title: string, domain: (context: TuneContext) =>
     read: (context) => {
       const name = domain(context);
       const reading = loginLimit(context, name, "nofile");
+      const locked = lockout(reading, context);
+      if (locked !== undefined) return { ...reading, status: "FAIL", note: locked };
       const missing = name !== "*" && context.machine.exists("/etc/passwd") && context.machine.user(name) === undefined;
       if (!missing || reading.absent !== undefined) return reading;
       return { ...reading, hint: `there is no user ${name}; --user NAME names whom the broker runs as` };
     },
     wanted: () => ({ classic: `${NOFILE}:${NOFILE}`, modern: `${NOFILE}:${NOFILE}`, dev: "1024:65536" }),
     change: (target, context) => {
+      if (lockout(loginLimit(context, domain(context), "nofile"), context) !== undefined) return [];
       const [soft, hard] = pair(target);
       return [{ kind: "limit", domain: domain(context), item: "nofile", soft, hard }];
     },
