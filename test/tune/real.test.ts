@@ -8,6 +8,7 @@ import { loginNofile } from "../../lib/tune/login-guard.ts";
 import { Machine } from "../../lib/tune/machine.ts";
 import { revert } from "../../lib/tune/revert.ts";
 import type { TuneItem } from "../../lib/tune/types.ts";
+import { DEBIAN, makeTree, snapshot } from "./trees.ts";
 
 /** Changes this very machine for a moment: only as root, and only where somebody asked for it. */
 const ASKED = process.env.MQ_TUNE_REAL === "1" && process.geteuid?.() === 0;
@@ -39,6 +40,36 @@ else
       expect(keys.map((key) => machine.sysctl(key))).toEqual(before);
       expect(existsSync(file)).toBe(had);
       cleaned([result.run]);
+    });
+
+    test("a read-only /etc stops before the first change", () => {
+      const root = makeTree(DEBIAN);
+      const etc = join(root, "etc");
+      const mount = (...args: string[]) => expect(Bun.spawnSync(["mount", ...args]).exitCode).toBe(0);
+      mount("--bind", etc, etc);
+      try {
+        mount("-o", "remount,bind,ro", etc);
+        const before = snapshot(root);
+        expect(() => apply(new Machine(root), OPTIONS)).toThrow("it is read-only; nothing was changed");
+        expect(snapshot(root)).toEqual(before);
+      } finally {
+        Bun.spawnSync(["umount", etc]);
+        rmSync(root, { recursive: true, force: true });
+      }
+    });
+
+    test("a file that is mounted on its own is left, with advice", () => {
+      const root = makeTree(DEBIAN);
+      const file = join(root, "etc/sysctl.conf");
+      expect(Bun.spawnSync(["mount", "--bind", file, file]).exitCode).toBe(0);
+      try {
+        const { outcomes } = apply(new Machine(root), { ...OPTIONS, files: "main" });
+        expect(outcomes.find(({ what }) => what === "wrote /etc/sysctl.conf")?.why).toContain("mounted on its own");
+        expect(readFileSync(file, "utf8")).toBe(DEBIAN["/etc/sysctl.conf"]!);
+      } finally {
+        Bun.spawnSync(["umount", file]);
+        rmSync(root, { recursive: true, force: true });
+      }
     });
 
     test("a login limit that PAM gives, read through su; and one that is not allowed is refused", () => {
