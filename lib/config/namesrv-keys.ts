@@ -4,7 +4,10 @@ import { key } from "./key.ts";
 
 /** Keys of [NamesrvConfig]. */
 export const namesrvKeys = {
-  rocketmqHome: key.text(() => process.env.ROCKETMQ_HOME ?? "", "installation directory", { optional: true }),
+  rocketmqHome: key.text(() => process.env.ROCKETMQ_HOME ?? "", "installation directory", {
+    optional: true,
+    unused: true,
+  }),
   kvConfigPath: key.text(() => join(homedir(), "namesrv", "kvConfig.json"), "KV config file"),
   configStorePath: key.text(
     () => join(homedir(), "namesrv", "namesrv.properties"),
