@@ -5,6 +5,7 @@ import { AdminClient, type Master } from "../lib/client/admin/admin-client.ts";
 import type { AdminTopicConfig } from "../lib/client/admin/topic-bodies.ts";
 import type { TopicRouteData } from "../lib/protocol/body/topic-route-data.ts";
 import { jsonArg, namesrvAddr, namesrvArg, parseFlags, topicName, wholeNumber } from "./client-flags.ts";
+import { onEach } from "./on-each.ts";
 import { print, printJson, printTable, say } from "./out.ts";
 
 /** mqadmin's defaults for a new topic. */
@@ -128,24 +129,25 @@ interface Written {
 
 async function writeTopic(flags: WriteFlags, mustExist: boolean): Promise<void> {
   await withAdmin(flags.namesrv, async (admin) => {
-    const written: Written[] = [];
     const masters = await targets(admin, flags);
-    for (const { brokerName, address } of masters) {
+    const what = `${mustExist ? "update" : "create"} topic "${flags.topic}"`;
+    const { done: written, failure } = await onEach(what, masters, async ({ brokerName, address }) => {
       const known = await admin.topicConfig(address, flags.topic);
-      if (known === undefined && mustExist) continue;
+      if (known === undefined && mustExist) return undefined;
       const config = changedConfig(flags, known);
       await admin.createTopic(address, config, flags.attributes);
-      written.push({ broker: brokerName, address, created: known === undefined, config });
-    }
-    if (written.length === 0) {
+      return { broker: brokerName, address, created: known === undefined, config };
+    });
+    if (written.length === 0 && failure === undefined) {
       throw new MqError(
         `topic "${flags.topic}" is not on ${masters.map(({ address }) => address).join(", ")}; create it with: mq topic create --topic ${flags.topic}`,
       );
     }
-    if (flags.order === true) await writeOrderConf(admin, flags, written);
+    if (flags.order === true && written.length > 0) await writeOrderConf(admin, flags, written);
     if (flags.json)
       printJson({ topic: flags.topic, brokers: written.map(({ config, ...row }) => ({ ...row, ...config })) });
     else for (const row of written) print(writtenText(row));
+    if (failure !== undefined) throw failure;
   });
 }
 

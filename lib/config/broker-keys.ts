@@ -8,6 +8,9 @@ function hostName(): string {
   return hostname() || "DEFAULT_BROKER";
 }
 
+/** A name or an address; nothing, as if it were not set. */
+const HOST = { pattern: /^\S*$/, allowed: "one host name or address without blanks" };
+
 /** Keys of [BrokerConfig] and [BrokerIdentity], in RocketMQ's order. */
 export const brokerKeys = {
   brokerConfigPath: key.optional("path of the file given by -c; rewritten on config update"),
@@ -26,8 +29,11 @@ export const brokerKeys = {
       allowed: "host:port, several separated by ;",
     },
   ),
-  brokerIP1: key.optional("host that clients are told; guessed from the interfaces when not set", { important: true }),
-  brokerIP2: key.optional("host that slaves are told; brokerIP1 when not set"),
+  brokerIP1: key.optional("host that clients are told; guessed from the interfaces when not set", {
+    important: true,
+    ...HOST,
+  }),
+  brokerIP2: key.optional("host that slaves are told; brokerIP1 when not set", HOST),
   recoverConcurrently: key.boolean(false, "recover consume queues of different queues in parallel", {
     important: true,
     unused: true,

@@ -100,7 +100,7 @@ export const key = {
   },
 
   /** A text that is null in Java unless set: "" here. */
-  optional(meaning: string, options: KeyOptions = {}): Key<string> {
+  optional(meaning: string, options: TextOptions = {}): Key<string> {
     return key.text("", meaning, { ...options, optional: true });
   },
 

@@ -276,3 +276,13 @@ describe("what a SYNC_MASTER waits for", () => {
     expect(load("inSyncReplicas=2").notices.join()).toContain("inSyncReplicas=2 has no effect");
   });
 });
+
+test("an advertised host with blanks is refused, an empty one is none", () => {
+  expect(() => loadBrokerConfig({ text: "brokerIP1=10.0.0.1 10.0.0.2\n" })).toThrow(
+    "brokerIP1=10.0.0.1 10.0.0.2: want one host name or address without blanks",
+  );
+  expect(loadBrokerConfig({ text: "brokerIP1=\nbrokerIP2=b.example\n" }).config).toMatchObject({
+    brokerIP1: "",
+    brokerIP2: "b.example",
+  });
+});
