@@ -2,7 +2,7 @@ import { accessSync, constants } from "node:fs";
 import { dirname, join } from "node:path";
 import { errorText, MqError } from "../base/errors.ts";
 import { splitBlock } from "./block.ts";
-import { check } from "./check.ts";
+import { check, DEFAULT_USER } from "./check.ts";
 import { hashOf, JOURNAL, Journal, type Run } from "./journal.ts";
 import { limitRefusal, loginNofile, otherLoginUser } from "./login-guard.ts";
 import { Machine } from "./machine.ts";
@@ -291,7 +291,7 @@ class Work {
   /** PAM itself is asked what it now gives; a login that fails or gets less takes the file back at once. */
   private checkLogins(op: FileOp): void {
     if (!this.machine.live) return;
-    const user = this.options.user ?? "";
+    const user = this.options.user ?? DEFAULT_USER;
     for (const name of [user, otherLoginUser(this.machine, user)]) {
       if (name === undefined || this.machine.user(name) === undefined) continue;
       const { limit, failed } = loginNofile(this.machine, name);

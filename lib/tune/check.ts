@@ -12,6 +12,8 @@ export function check(machine: Machine, options: TuneOptions, items: readonly Tu
   const context = contextOf(machine, options);
   const broker = options.config === undefined ? undefined : brokerFileOf(context);
   if (typeof broker === "string") throw new ConfigError(broker);
+  // Whoever names the broker's file need not name its store.
+  if (options.store === undefined && broker !== undefined) context.options.store = broker.config.storePathRootDir;
   const { profile, user, unit, store } = context.options;
   const checks = items.filter(({ id }) => chosen(id, options)).map((item) => judge(item, context));
   return {

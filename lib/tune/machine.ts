@@ -12,6 +12,7 @@ export interface Ran {
   error: string;
 }
 
+const PROCESSES_MAX = 4096;
 const RUN_TIMEOUT_MS = 10_000;
 
 /** Reads a machine: /proc, /sys and /etc below `root`. Nothing throws; what cannot be read is undefined. */
@@ -71,6 +72,18 @@ export class Machine extends Tree {
     const line = (this.text(`/proc/${pid}/limits`) ?? "").split("\n").find((text) => text.startsWith(name));
     const parts = line?.slice(name.length).trim().split(/\s+/);
     return parts === undefined || parts.length < 2 ? undefined : `${parts[0]}:${parts[1]}`;
+  }
+
+  /** The first broker that runs here: mq's or the Java one. */
+  get brokerPid(): number | undefined {
+    const pids = this.list("/proc").filter((name) => /^\d+$/.test(name));
+    for (const pid of pids.slice(0, PROCESSES_MAX)) {
+      const words = (this.text(`/proc/${pid}/cmdline`) ?? "").split("\0");
+      const verb = words[words.findIndex((word) => /(?:^|\/)mq$/.test(word)) + 1];
+      const isMq = words.some((word) => /(?:^|\/)mq$/.test(word)) && (verb === "broker" || verb === "start");
+      if (isMq || words.includes("org.apache.rocketmq.broker.BrokerStartup")) return Number(pid);
+    }
+    return undefined;
   }
 
   /** The container's kind, or undefined outside of one. */

@@ -253,3 +253,10 @@ test("a foreign limit above fs.nr_open is FAIL, named, and not touched", () => {
   expect(nofile?.reason).toContain("/etc/security/limits.d/10-x.conf:1 asks for unlimited files");
   expect(nofile?.changes).toEqual([]);
 });
+
+test("the limits of a running broker are its process's, and only a restart changes them", () => {
+  const limits = "Max open files            1024                 4096                 files\n";
+  const root = tree({ ...DEBIAN, "/proc/77/cmdline": "/usr/bin/mq\0broker\0-c\0x\0", "/proc/77/limits": limits });
+  const found = check(new Machine(root), { profile: "classic" }).checks.find(({ id }) => id === "limits.process");
+  expect(found).toMatchObject({ status: "FAIL", live: "4096", effect: "restart", changes: [] });
+});

@@ -206,7 +206,7 @@ const processItem: TuneItem = {
   cost: "this broker runs out of files and refuses clients; restart it after apply",
   explain: { ...NOFILE_TEXT, verify: "grep 'open files' /proc/PID/limits" },
   read: ({ machine, options }) => {
-    const pid = options.pid;
+    const pid = options.pid ?? machine.brokerPid;
     if (pid === undefined) return { absent: "no broker runs here" };
     // The runtime raises its soft limit by itself: only the hard one matters.
     const live = machine.limit(pid, "Max open files");
