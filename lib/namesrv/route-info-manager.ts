@@ -1,4 +1,5 @@
 import type { Logger } from "../base/log.ts";
+import { LogLimit } from "../base/log-limit.ts";
 import {
   type DataVersion,
   type RegisterBrokerBody,
@@ -63,6 +64,9 @@ export interface MinBrokerIdChange {
   addresses: string[];
 }
 
+/** Warnings in ten seconds about requests that any peer can send as often as it likes. */
+const PEER_FAULT_LINES_MAX = 20;
+
 export interface RouteRules {
   deleteTopicWithBrokerRegistration: boolean;
 }
@@ -84,12 +88,15 @@ export class RouteInfoManager {
   onMinBrokerIdChange: (change: MinBrokerIdChange) => void = () => {};
 
   private readonly conflicts = new Set<string>();
+  private readonly peerFaults: LogLimit;
 
   constructor(
     private readonly rules: RouteRules,
     private readonly now: () => number,
     private readonly logger: Logger,
-  ) {}
+  ) {
+    this.peerFaults = new LogLimit(PEER_FAULT_LINES_MAX, logger.warn);
+  }
 
   /**
    * Takes a registration. `decode` is called unless this broker sent the same body (`digest`) last time. Returns undefined when it is
@@ -136,7 +143,7 @@ export class RouteInfoManager {
   unregister(clusterName: string, brokerAddr: string, brokerName: string, connection: Connection): void {
     const info = this.brokerLiveTable.get(liveKey(clusterName, brokerAddr));
     if (info !== undefined && info.connection !== connection && !info.connection.closed) {
-      this.logger.warn("ignore unregistering on an old connection: the broker registered again since", {
+      this.peerFaults.write("ignore unregistering on an old connection: the broker registered again since", {
         broker: brokerName,
         address: brokerAddr,
         peer: connection.remoteAddress,
@@ -179,7 +186,7 @@ export class RouteInfoManager {
   registerTopic(topic: string, queues: readonly QueueData[]): boolean {
     const unknown = queues.find(({ brokerName }) => !this.brokerAddrTable.has(brokerName));
     if (unknown !== undefined) {
-      this.logger.warn("ignore topic registration: its broker is not registered", {
+      this.peerFaults.write("ignore topic registration: its broker is not registered", {
         topic,
         broker: unknown.brokerName,
       });
@@ -260,7 +267,7 @@ export class RouteInfoManager {
     const info = this.brokerLiveTable.get(liveKey(clusterName, holder));
     if (info === undefined) return false;
     if (info.dataVersion.stateVersion > version.stateVersion) {
-      this.logger.warn("ignore registration: another address holds this broker id with a newer state", {
+      this.peerFaults.write("ignore registration: another address holds this broker id with a newer state", {
         broker: brokerName,
         brokerId,
         address: brokerAddr,
