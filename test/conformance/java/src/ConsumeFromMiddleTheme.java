@@ -39,7 +39,10 @@ final class ConsumeFromMiddleTheme implements Theme {
         context.check("oldest-files-deleted", min > 0 && min <= 50, min);
         PullResult below = puller.pull(queue, "*", 0, 32);
         context.equal("below-first", PullStatus.OFFSET_ILLEGAL, below.getPullStatus());
-        context.equal("below-first-next", puller.minOffset(queue), below.getNextBeginOffset());
+        // Files go one by one: the next may have gone between two of these questions.
+        long next = below.getNextBeginOffset();
+        long after = puller.minOffset(queue);
+        context.check("below-first-next", min <= next && next <= after, min + " <= " + next + " <= " + after);
 
         context.send(producer, topic, "tag", "past", 10);
         Thread.sleep(2500);
