@@ -132,6 +132,7 @@ class DefaultHaService implements HaService, ConnectionHost {
   }
 
   private opened(socket: Socket<HaConnection | undefined>): void {
+    if (this.connections.size >= SLAVES_MAX) this.dropSilent();
     if (this.connections.size >= SLAVES_MAX) {
       this.refused.write(`refuse a slave: ${SLAVES_MAX} are connected, want fewer`, { peer: socket.remoteAddress });
       socket.terminate();
@@ -140,6 +141,19 @@ class DefaultHaService implements HaService, ConnectionHost {
     const connection = new HaConnection(socket, this);
     socket.data = connection;
     this.connections.add(connection);
+  }
+
+  /** Who connected and never reported is no slave yet: the oldest of them gives its place to who comes. */
+  private dropSilent(): void {
+    for (const connection of this.connections) {
+      if (connection.transferFromWhere >= 0) continue;
+      this.refused.write(`close a silent connection: ${SLAVES_MAX} are connected, want fewer`, {
+        peer: connection.addr,
+      });
+      this.connections.delete(connection);
+      connection.terminate();
+      return;
+    }
   }
 
   private gone(connection: HaConnection | undefined): void {

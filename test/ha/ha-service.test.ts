@@ -282,3 +282,19 @@ test("a slave whose bytes are no records of its log stops and says what to do", 
   await until(() => fatal.length === 1);
   expect(fatal[0]?.message).toContain("empty the slave's store");
 });
+
+test("connections that never report do not keep a slave out", async () => {
+  await using master = await HaNode.start({});
+  master.put(10);
+  let open = 0;
+  const silent = await Promise.all(
+    Array.from({ length: 64 }, () =>
+      Bun.connect({ hostname: "127.0.0.1", port: master.ha.port, socket: { open: () => void open++, data() {} } }),
+    ),
+  );
+  await until(() => open === 64 && master.ha.status().slaves.length === 64);
+  await using slave = await HaNode.slaveOf(master.ha.port, {});
+  await caughtUp(slave, master);
+  expect(sameBytes(slave, master)).toBe(true);
+  for (const socket of silent) socket.terminate();
+});
