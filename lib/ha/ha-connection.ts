@@ -18,6 +18,8 @@ export interface ConnectionHost {
   readonly config: HaConfig;
   readonly log: ReplicationLog;
   readonly logger: Logger;
+  /** Warnings that a peer can cause as often as it likes: they have a budget. */
+  warnOfPeer(message: string, fields: Record<string, string>): void;
   /** The slave has said that it holds more. */
   acknowledged(): void;
   /** Why this slave is not to be served from `offset` although the log has it; undefined when it is. */
@@ -274,7 +276,7 @@ export class HaConnection {
   /** Closes with a reason for the log. */
   close(reason: string): void {
     if (this.closed) return;
-    this.host.logger.warn(`closing the connection of a slave: ${reason}`, { slave: this.addr });
+    this.host.warnOfPeer(`closing the connection of a slave: ${reason}`, { slave: this.addr });
     this.terminate();
   }
 

@@ -12,6 +12,8 @@ import { aheadText, type ConnectionHost, HaConnection } from "./ha-connection.ts
 import { ALL_IN_SYNC, needAckNums, policyText, shortage } from "./replica-policy.ts";
 import type { HaConfig, HaService, HaStatus } from "./types.ts";
 
+/** Warnings that peers can cause, in ten seconds. */
+const PEER_WARNINGS = 10;
 /** Slaves of one broker; more are refused. */
 const SLAVES_MAX = 64;
 /** Slaves remembered that were ahead of this log. */
@@ -46,6 +48,7 @@ class DefaultHaService implements HaService, ConnectionHost {
   private readonly transfer: GroupTransfer;
   private readonly client: HaClient | undefined;
   private readonly refused: LogLimit;
+  private readonly peerWarnings: LogLimit;
   /** Where slaves ended that were ahead of this log, by host: their bytes beyond are not this log's. */
   private readonly aheadAt = new Map<string, number>();
   private listener: TCPSocketListener<HaConnection | undefined> | undefined;
@@ -62,6 +65,7 @@ class DefaultHaService implements HaService, ConnectionHost {
     this.log = log;
     this.logger = logger ?? createLogger("ha");
     this.refused = new LogLimit(1, this.logger.warn);
+    this.peerWarnings = new LogLimit(PEER_WARNINGS, this.logger.warn);
     this.client = config.brokerRole === "SLAVE" ? new HaClient(config, log, this.logger) : undefined;
     this.transfer = new GroupTransfer(
       (need) => this.replicatedWhere(need),
@@ -156,6 +160,10 @@ class DefaultHaService implements HaService, ConnectionHost {
     }
   }
 
+  warnOfPeer(message: string, fields: Record<string, string>): void {
+    this.peerWarnings.write(message, fields);
+  }
+
   private gone(connection: HaConnection | undefined): void {
     if (connection === undefined) return;
     connection.closed = true;
@@ -227,7 +235,8 @@ class DefaultHaService implements HaService, ConnectionHost {
   }
 
   private sayWhenAlone(): void {
-    const alone = this.connections.size === 0;
+    // Who never reported is no slave yet.
+    const alone = this.replicatedWhere(2) < 0;
     if (alone === this.alone) return;
     this.alone = alone;
     if (alone) this.logger.warn("no slave is connected: sends wait for slaveTimeout and get FLUSH_SLAVE_TIMEOUT");
@@ -260,7 +269,9 @@ class DefaultHaService implements HaService, ConnectionHost {
       maxOffset,
       inSyncSlaveNums: this.inSyncReplicasNums(maxOffset) - 1,
       waitsFor: Math.abs(needAckNums(this.config, this)),
-      slaves: [...this.connections].map((connection) => connection.status(maxOffset)),
+      slaves: [...this.connections]
+        .filter(({ transferFromWhere }) => transferFromWhere >= 0)
+        .map((connection) => connection.status(maxOffset)),
       client: this.client?.status(),
     };
   }
