@@ -64,8 +64,9 @@ class DefaultHaService implements HaService, ConnectionHost {
     this.wantedPort = port;
     this.log = log;
     this.logger = logger ?? createLogger("ha");
-    this.refused = new LogLimit(1, this.logger.warn);
-    this.peerWarnings = new LogLimit(PEER_WARNINGS, this.logger.warn);
+    const warn: Logger["warn"] = (message, fields) => this.logger.warn(message, fields);
+    this.refused = new LogLimit(1, warn);
+    this.peerWarnings = new LogLimit(PEER_WARNINGS, warn);
     this.client = config.brokerRole === "SLAVE" ? new HaClient(config, log, this.logger) : undefined;
     this.transfer = new GroupTransfer(
       (need) => this.replicatedWhere(need),
