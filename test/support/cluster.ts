@@ -36,20 +36,19 @@ export async function startOwnCluster(overrides: Partial<BrokerConfig> = {}): Pr
   await namesrv.start();
   const namesrvAddr = `127.0.0.1:${namesrv.port}`;
   const start = async (listenPort: number) => {
-    const broker = createBroker(
-      defaultBrokerConfig({
-        listenPort,
-        bindAddress: "127.0.0.1",
-        brokerIP1: "127.0.0.1",
-        brokerIP2: "127.0.0.1",
-        namesrvAddr,
-        storePathRootDir: join(directory, "store"),
-        storePathCommitLog: join(directory, "store", "commitlog"),
-        mappedFileSizeCommitLog: 16 * 1024 * 1024,
-        ...overrides,
-      }),
-      { logger },
-    );
+    const config = defaultBrokerConfig({
+      listenPort,
+      bindAddress: "127.0.0.1",
+      brokerIP1: "127.0.0.1",
+      brokerIP2: "127.0.0.1",
+      namesrvAddr,
+      storePathRootDir: join(directory, "store"),
+      storePathCommitLog: join(directory, "store", "commitlog"),
+      mappedFileSizeCommitLog: 16 * 1024 * 1024,
+      ...overrides,
+    });
+    // Not listenPort + 1 at a restart: by then any connection of this machine may have it.
+    const broker = createBroker({ ...config, haListenPort: 0 }, { logger });
     await broker.start();
     await broker.registered;
     return broker;
