@@ -1,5 +1,6 @@
 import type { Socket } from "bun";
 import { errorText } from "../base/errors.ts";
+import { giveBack } from "../base/give-back.ts";
 import type { Logger } from "../base/log.ts";
 import { readLong } from "../message/long.ts";
 import { parseAddress } from "../remoting/address.ts";
@@ -185,6 +186,7 @@ export class HaClient {
     this.flow.add(chunk.length);
     const before = this.log.maxOffset;
     const fault = this.take(chunk);
+    giveBack(chunk);
     const grew = this.log.maxOffset !== before;
     if (grew) {
       // The master's senders wait for this: before anything else.

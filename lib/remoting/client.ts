@@ -94,7 +94,7 @@ class Client implements RemotingClient, ConnectionOwner {
     for (const connection of this.#connections.keys()) connection.terminate("client closed");
   }
 
-  frame(connection: SocketConnection, buffer: Buffer, start: number, end: number): void {
+  frame(connection: SocketConnection, buffer: Buffer, start: number, end: number): boolean {
     const command = decodeCommand(buffer, start, end);
     if ((command.flag & FLAG_RESPONSE) !== 0) {
       if (!connection.calls.complete(command))
@@ -102,11 +102,12 @@ class Client implements RemotingClient, ConnectionOwner {
           peer: connection.remoteAddress,
           opaque: command.opaque,
         });
-      return;
+    } else {
+      const entry = this.#dispatcher.entry(command.code);
+      if (entry !== undefined && "processor" in entry) this.#dispatcher.run(entry.processor, command, connection);
+      else this.#dispatcher.unknown(command, connection);
     }
-    const entry = this.#dispatcher.entry(command.code);
-    if (entry !== undefined && "processor" in entry) this.#dispatcher.run(entry.processor, command, connection);
-    else this.#dispatcher.unknown(command, connection);
+    return command.body !== undefined;
   }
 
   gone(connection: SocketConnection, reason: string): void {

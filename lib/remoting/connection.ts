@@ -1,6 +1,7 @@
 import type { Socket } from "bun";
 import { beginTurn, endTurn, now } from "../base/clock.ts";
 import { errorText } from "../base/errors.ts";
+import { giveBack } from "../base/give-back.ts";
 import type { Logger } from "../base/log.ts";
 import type { LogLimit } from "../base/log-limit.ts";
 import { formatAddress, hostBytes, plainIp } from "./address.ts";
@@ -42,8 +43,8 @@ export interface ConnectionOwner {
   readonly peerFaults: LogLimit;
   /** Header encoding of requests that start on this side. */
   readonly serializeType: SerializeType;
-  /** One whole frame. Throws FrameError to have the connection closed. */
-  frame(connection: SocketConnection, buffer: Buffer, start: number, end: number): void;
+  /** One whole frame. Returns whether its bytes are kept beyond the turn. Throws FrameError to have the connection closed. */
+  frame(connection: SocketConnection, buffer: Buffer, start: number, end: number): boolean;
   /** Runs once, when the socket is gone. */
   gone(connection: SocketConnection, reason: string): void;
   /** An error that is not the peer's fault. */
@@ -70,6 +71,8 @@ export class SocketConnection implements Connection {
   #pauseTold = false;
   /** The owner wants nothing read. */
   #held = false;
+  /** Somebody keeps bytes of the chunk whose frames are being served. */
+  #chunkKept = false;
   #closeReason: string | undefined;
   readonly #socket: Socket<SocketConnection | undefined>;
   readonly #owner: ConnectionOwner;
@@ -88,7 +91,7 @@ export class SocketConnection implements Connection {
     this.calls = new Calls(this.remoteAddress);
     this.#output = new Output(socket, this);
     this.#sink = (buffer, start, end) => {
-      owner.frame(this, buffer, start, end);
+      if (owner.frame(this, buffer, start, end)) this.#chunkKept = true;
       return !this.#closed && !this.#paused;
     };
   }
@@ -180,14 +183,17 @@ export class SocketConnection implements Connection {
     if (this.#closed) return;
     this.lastReadTime = beginTurn();
     beginOutputTurn();
+    this.#chunkKept = !this.#cutter.done;
     try {
       this.#cutter.push(chunk, this.#sink);
     } catch (error) {
+      this.#chunkKept = true;
       this.#broken(error);
     } finally {
       endOutputTurn();
       endTurn();
     }
+    if (!this.#chunkKept && this.#cutter.done) giveBack(chunk);
   }
 
   drained(): void {

@@ -27,6 +27,11 @@ export class FrameCutter {
   readonly #uncut: Buffer[] = [];
   #uncutAt = 0;
 
+  /** No chunk is kept: every frame of those that came was handed on, and what began one was copied. */
+  get done(): boolean {
+    return this.#uncut.length === 0;
+  }
+
   /** Bytes held of a frame that has not fully arrived. */
   get heldBytes(): number {
     return this.#gatheredBytes;

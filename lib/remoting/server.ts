@@ -72,7 +72,7 @@ class Server implements RemotingServer, ConnectionOwner {
     }
   }
 
-  frame(connection: SocketConnection, buffer: Buffer, start: number, end: number): void {
+  frame(connection: SocketConnection, buffer: Buffer, start: number, end: number): boolean {
     const raw = this.#raw;
     fillRawRequest(raw, buffer, start, end);
     if ((raw.flag & FLAG_RESPONSE) !== 0) {
@@ -82,18 +82,26 @@ class Server implements RemotingServer, ConnectionOwner {
           peer: connection.remoteAddress,
           opaque: response.opaque,
         });
-      return;
+      return response.body !== undefined;
     }
     const gate = this.#options.gate;
     const refusal = gate === undefined ? undefined : gate(raw.code, connection);
     if (refusal !== undefined) {
       connection.reply(replyTo(raw), refusal);
-      return;
+      return false;
     }
     const entry = this.#dispatcher.entry(raw.code);
-    if (entry === undefined) this.#dispatcher.unknown(raw, connection);
-    else if ("raw" in entry) this.#runRaw(entry.raw, connection);
-    else this.#dispatcher.run(entry.processor, decodeCommand(buffer, start, end), connection);
+    if (entry === undefined) {
+      this.#dispatcher.unknown(raw, connection);
+      return false;
+    }
+    if ("raw" in entry) {
+      this.#runRaw(entry.raw, connection);
+      return false;
+    }
+    const request = decodeCommand(buffer, start, end);
+    this.#dispatcher.run(entry.processor, request, connection);
+    return request.body !== undefined;
   }
 
   gone(connection: SocketConnection, reason: string): void {
@@ -138,10 +146,11 @@ class Server implements RemotingServer, ConnectionOwner {
     observer: (ms: number, what: string) => void,
   ): void {
     const begun = performance.now();
+    const bytes = chunk.length;
     connection?.received(chunk);
     const ms = performance.now() - begun;
     if (ms >= OBSERVED_MS_MIN)
-      observer(ms, `${chunk.length} bytes of ${connection?.remoteAddress}, last request code ${this.#raw.code}`);
+      observer(ms, `${bytes} bytes of ${connection?.remoteAddress}, last request code ${this.#raw.code}`);
   }
 
   #handler(): ServerSocketHandler {

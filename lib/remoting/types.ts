@@ -38,7 +38,7 @@ export interface RawRequest {
   version: number;
   language: number;
   serializeType: SerializeType;
-  /** The received chunk; it is this connection's own and may be kept. */
+  /** The received chunk. Its memory is given back when the turn ends: what is wanted later is copied. */
   buffer: Buffer;
   headerStart: number;
   headerEnd: number;

@@ -168,7 +168,10 @@ async function stages(
       logger: quietLogger(),
       peerFaults: new LogLimit(1, () => {}),
       serializeType: 0,
-      frame,
+      frame(connection, buffer, start, end) {
+        frame(connection, buffer, start, end);
+        return true;
+      },
       gone() {},
       fatal(error) {
         throw error;

@@ -24,6 +24,7 @@ const ASK_BACK = 11;
 const SILENT = 12;
 const HUGE = 13;
 const CLOSE = 14;
+const RAW_KEEP = 15;
 
 const REGION_BYTES = 256 * 1024;
 const region = Buffer.alloc(REGION_BYTES, 7);
@@ -52,6 +53,9 @@ const writeRegion: RawProcessor = (request, connection) => {
   connection.writeRegion(region, 0, REGION_BYTES, () => released++);
 };
 
+/** What no raw processor may do: keeps the received chunk, to look at it later. */
+let keptChunk: Buffer | undefined;
+
 const processors = new Map<number, ProcessorEntry>([
   [
     ECHO,
@@ -62,6 +66,15 @@ const processors = new Map<number, ProcessorEntry>([
   [THROW, { processor: () => raise(new TypeError("broken")) }],
   [REJECT, { processor: () => Promise.reject(new ResponseError(16, "not you")) }],
   [RAW_ECHO, { raw: rawEcho }],
+  [
+    RAW_KEEP,
+    {
+      raw: (request, connection) => {
+        keptChunk = request.buffer;
+        rawEcho(request, connection);
+      },
+    },
+  ],
   [RAW_THROW, { raw: () => raise(new ResponseError(13, "bad message")) }],
   [ASSERT, { processor: () => raise(new AssertionError("two and two are four")) }],
   [REGION, { raw: writeRegion }],
@@ -132,6 +145,18 @@ describe("answers", () => {
       expect(await answer(HUGE)).toMatchObject({ code: 1, remark: expect.stringContaining("want a frame of at most") });
     });
   }
+
+  test("a received chunk is given back at the end of its turn, unless a decoded body lies in it", async () => {
+    await using peer = await RawPeer.connect(server.port);
+    const text = "x".repeat(6000);
+    for (const codes of [[RAW_KEEP], [RAW_KEEP, RAW_KEEP], [LATER, RAW_KEEP], [RAW_KEEP, LATER, RAW_KEEP]]) {
+      const before = peer.frames.length;
+      peer.send(Buffer.concat(codes.map((code, i) => request(code, i, text, 1))));
+      for (const answer of (await peer.received(before + codes.length)).slice(before))
+        expect(answer.body?.toString() === text).toBe(true);
+      if (!codes.includes(LATER)) expect(keptChunk!.length).toBe(0);
+    }
+  });
 
   test("a code beyond 16 bits in the JSON header", async () => {
     await using peer = await RawPeer.connect(server.port);

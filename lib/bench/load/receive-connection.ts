@@ -1,5 +1,6 @@
 import type { Socket } from "bun";
 import { errorText } from "../../base/errors.ts";
+import { giveBack } from "../../base/give-back.ts";
 import { RecordView } from "../../message/record.ts";
 import { RequestCode, ResponseCode } from "../../remoting/codes.ts";
 import { frameTemplate, OPAQUE_BASE } from "../raw/frames.ts";
@@ -128,6 +129,7 @@ export class ReceiveConnection {
       this.#socket?.terminate();
       return;
     }
+    giveBack(chunk);
     this.#write();
   }
 

@@ -1,5 +1,6 @@
 import type { Socket } from "bun";
 import { errorText } from "../../base/errors.ts";
+import { giveBack } from "../../base/give-back.ts";
 import { parseOffsetMsgId } from "../../message/message-id.ts";
 import { ResponseCode } from "../../remoting/codes.ts";
 import { decodeCommand } from "../../remoting/command.ts";
@@ -191,6 +192,7 @@ export class SendConnection {
       this.#socket?.terminate();
       return;
     }
+    giveBack(chunk);
     if (this.#answered > 0 && this.#plan.rate === undefined) this.#issueNow(this.#answered);
     else this.#write();
   }

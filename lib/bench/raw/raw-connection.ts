@@ -1,5 +1,6 @@
 import type { Socket } from "bun";
 import { errorText } from "../../base/errors.ts";
+import { giveBack } from "../../base/give-back.ts";
 import { ResponseCode } from "../../remoting/codes.ts";
 import type { Histogram } from "../histogram.ts";
 import { type FrameTemplate, OPAQUE_BASE, pullFrame, writeFrame } from "./frames.ts";
@@ -141,6 +142,7 @@ export class RawConnection {
       this.#socket?.terminate();
       return;
     }
+    giveBack(chunk);
     if (this.#answered === 0 || this.#stopping) return;
     if (this.#plan.rate === undefined && !isPull(this.#plan)) this.#issue(this.#answered, this.#receivedAt);
     this.#write();

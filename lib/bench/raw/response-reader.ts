@@ -43,7 +43,7 @@ export class ResponseReader {
       this.#skip = frameBytes - FRAME_PREFIX_BYTES - headerBytes;
       at = headerEnd;
     }
-    if (at < chunk.length) this.#held = chunk.subarray(at);
+    if (at < chunk.length) this.#held = Buffer.from(chunk.subarray(at));
   }
 }
 
