@@ -1,16 +1,16 @@
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync, statSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { createInterface } from "node:readline/promises";
 import { type ArgsDef, defineCommand } from "citty";
 import { errorText, MqError, UsageError } from "../lib/base/errors.ts";
 import { nearest } from "../lib/base/suggest.ts";
-import { type Applied, apply, plannedFor, preflight, TuneExit } from "../lib/tune/apply.ts";
+import { type Applied, apply, completable, plannedFor, preflight, TuneExit } from "../lib/tune/apply.ts";
 import { check } from "../lib/tune/check.ts";
 import { diffText } from "../lib/tune/diff.ts";
-import { itemsFor } from "../lib/tune/items.ts";
+import { ALL_ITEMS, itemsFor } from "../lib/tune/items.ts";
 import { Journal } from "../lib/tune/journal.ts";
 import { Machine } from "../lib/tune/machine.ts";
-import type { Operation } from "../lib/tune/plan.ts";
+import type { Operation, Plan } from "../lib/tune/plan.ts";
 import { revert } from "../lib/tune/revert.ts";
 import { scriptText } from "../lib/tune/script.ts";
 import { SNIPPETS, type SnippetKind, snippetText } from "../lib/tune/snippets.ts";
@@ -102,10 +102,18 @@ export const tuneCommand = defineCommand({
     const given = parsed as unknown as Args;
     const verb = verbOf(given);
     const options = optionsOf(given);
-    const machine = new Machine(typeof given.root === "string" ? resolve(given.root) : "/");
+    const machine = new Machine(rootOf(given));
     process.exitCode = await new Tune(machine, options, given).run(verb);
   },
 });
+
+function rootOf({ root }: Args): string {
+  if (typeof root !== "string") return "/";
+  const path = resolve(root);
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true)
+    throw new UsageError(`--root is ${JSON.stringify(root)}, want a directory that is there`);
+  return path;
+}
 
 /** The verb's word or its flag; one of them. */
 function verbOf(given: Args): Verb {
@@ -130,6 +138,9 @@ function verbOf(given: Args): Verb {
     flagged.add(verb);
   }
   const verbs = [...flagged];
+  const form = ["output-script", "output"].find((name) => given[name] !== undefined);
+  if (form !== undefined && verbs.some((verb) => verb !== "check" && verb !== "diff"))
+    throw new UsageError(`one thing at a time: found ${verbs.join(" and ")} and --${form}`);
   if (verbs.length > 1) throw new UsageError(`one thing at a time: found ${verbs.join(" and ")}`);
   return verbs[0] ?? "check";
 }
@@ -174,7 +185,10 @@ function ids(list: string | undefined, flag: string, config: string | undefined)
     .map((name) => name.trim())
     .filter((name) => name !== "");
   for (const name of names) {
-    if (known.some((id) => id === name || id.startsWith(`${name}.`))) continue;
+    const isMeant = (id: string) => id === name || id.startsWith(`${name}.`);
+    if (known.some(isMeant)) continue;
+    if (ALL_ITEMS.some(({ id }) => isMeant(id)))
+      throw new UsageError(`--${flag}: ${JSON.stringify(name)} is about the broker's file: -c FILE names it`);
     throw unknownCheck(name, known, `--${flag}`);
   }
   return names;
@@ -222,9 +236,11 @@ class Tune {
   private report(): Report {
     const report = check(this.machine, this.options);
     const { runs, odd } = new Journal(this.machine).runs();
-    for (const { id, state } of runs)
+    for (const { id, state, profile } of runs)
       if (state === "started")
-        report.notes.push(`run ${id} was interrupted: mq tune --apply completes it, mq tune --revert takes it back`);
+        report.notes.push(
+          `run ${id} was interrupted: mq tune --apply --profile ${profile} completes it, mq tune --revert takes it back`,
+        );
     report.notes.push(...odd);
     return report;
   }
@@ -253,11 +269,12 @@ class Tune {
   private diff(): number {
     const report = this.report();
     const { plan } = plannedFor(this.machine, report, this.options);
-    if (this.json) printJson({ ...report, plan: plan.operations.map(jsonOperation), refusals: plan.refusals });
+    if (this.json) printJson({ ...report, plan: plan.operations.map(jsonOperation), ...left(plan) });
     else {
       if (plan.operations.length > 0) print(diffText(plan.operations));
       else say("nothing to change");
       for (const { what } of plan.refusals) say(`not done: ${what}`);
+      for (const line of plan.conflicts) say(`another file wins: ${line}`);
     }
     return plan.operations.length > 0 || plan.refusals.length > 0 ? TuneExit.notCompliant : TuneExit.ok;
   }
@@ -265,9 +282,13 @@ class Tune {
   private async apply(): Promise<number> {
     const report = this.report();
     const { plan } = plannedFor(this.machine, report, this.options);
-    if (plan.operations.length === 0 && plan.refusals.length === 0) {
-      if (this.json) printJson({ ...report, plan: [], results: [] });
-      else print("Nothing to do: everything that can be set from here is as it should be.");
+    const begun = completable(new Journal(this.machine), this.options).length > 0;
+    if (plan.operations.length === 0 && plan.refusals.length === 0 && !begun) {
+      if (this.json) printJson({ ...report, plan: [], ...left(plan), results: [] });
+      else {
+        print("Nothing to do: everything that can be set from here is as it should be.");
+        for (const line of plan.conflicts) print(`But another file wins: ${line}.`);
+      }
       return TuneExit.ok;
     }
     if (plan.operations.length > 0) {
@@ -276,10 +297,11 @@ class Tune {
     }
     const applied = apply(this.machine, { ...this.options, version: MQ_VERSION });
     if (this.json) {
-      const { after, run, outcomes, restart, relogin } = applied;
+      const { after, run, outcomes, conflicts, restart, relogin } = applied;
       printJson({
         ...after,
         plan: plan.operations.map(jsonOperation),
+        ...left({ ...plan, conflicts }),
         run,
         results: outcomes,
         restart,
@@ -319,7 +341,7 @@ class Tune {
 
   private revert(): number {
     const journal = new Journal(this.machine);
-    const { runs, odd } = journal.runs();
+    const { runs, odd } = this.runs(journal);
     for (const line of odd) say(`note: ${line}`);
     const to = typeof this.given.to === "string" ? this.given.to : undefined;
     if (to !== undefined && !runs.some(({ id }) => id === to))
@@ -348,9 +370,17 @@ class Tune {
     }
   }
 
+  /** All runs. Throws MqError with exit code 3 where only root may look. */
+  private runs(journal: Journal): ReturnType<Journal["runs"]> {
+    const found = journal.runs();
+    if (found.closed)
+      throw new MqError(`read ${journal.folder}: only root may; run it with sudo`, TuneExit.notPermitted);
+    return found;
+  }
+
   private explain(): number {
     const name = this.given.check;
-    const items = itemsFor(this.options);
+    const items = ALL_ITEMS;
     if (typeof name !== "string") throw new UsageError("mq tune explain wants a check: mq tune list names them");
     const item = items.find(({ id }) => id === name);
     if (item === undefined)
@@ -366,7 +396,7 @@ class Tune {
   }
 
   private list(): number {
-    const items = itemsFor(this.options);
+    const items = ALL_ITEMS;
     if (this.json)
       printJson(
         items.map(({ id, title, persist, effect, revert: back, must }) => ({
@@ -387,7 +417,7 @@ class Tune {
   }
 
   private history(): number {
-    const { runs, odd } = new Journal(this.machine).runs();
+    const { runs, odd } = this.runs(new Journal(this.machine));
     if (this.json) printJson(runs);
     else if (runs.length === 0) print("mq tune has changed nothing here.");
     else
@@ -444,9 +474,16 @@ function jsonOperation(operation: Operation): unknown {
   };
 }
 
-function printApplied({ run, outcomes, after, restart, relogin }: Applied): void {
+/** What a plan does not do, or not for long. */
+function left({ refusals, conflicts }: Pick<Plan, "refusals" | "conflicts">): Pick<Plan, "refusals" | "conflicts"> {
+  return { refusals, conflicts };
+}
+
+function printApplied({ run, outcomes, conflicts, after, restart, relogin }: Applied): void {
+  if (outcomes.length === 0) print("The interrupted run is complete: nothing was left to do.");
   for (const { what, done, why } of outcomes)
     print(done ? `done    ${what}` : `FAILED  ${what}${why === undefined || why === "refused" ? "" : `: ${why}`}`);
+  for (const line of conflicts) print(`Another file wins: ${line}.`);
   const still = after.checks.filter(({ status }) => status === "FAIL");
   if (still.length > 0) print(`Still off: ${still.map(({ id }) => id).join(", ")}.`);
   if (restart) print("Restart the broker: some of it counts from its next start.");

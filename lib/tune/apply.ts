@@ -4,12 +4,24 @@ import { errorText, MqError } from "../base/errors.ts";
 import { splitBlock } from "./block.ts";
 import { check, DEFAULT_USER } from "./check.ts";
 import { hashOf, JOURNAL, Journal, type Run } from "./journal.ts";
-import { limitRefusal, loginNofile, otherLoginUser } from "./login-guard.ts";
+import { bootRefusal, limitRefusal, loginNofile, otherLoginUser } from "./login-guard.ts";
 import { Machine } from "./machine.ts";
-import { type FileOp, type LiveOp, type Plan, planFiles, planOf, type Wish, wishesOf, withNrOpen } from "./plan.ts";
+import {
+  type FileOp,
+  type LiveOp,
+  NR_OPEN_DEFAULT,
+  overlayOf,
+  type Plan,
+  planFiles,
+  planOf,
+  type Wish,
+  wishesOf,
+  withNrOpen,
+} from "./plan.ts";
 import { makeFolders, removeStale, replaceFile, type Step, temporaryOf } from "./replace-file.ts";
 import { revertRun } from "./revert.ts";
 import { setLive, writeLive } from "./set-live.ts";
+import { shadows } from "./shadows.ts";
 import type { Report, TuneItem, TuneOptions } from "./types.ts";
 import { amount, satisfies } from "./values.ts";
 
@@ -27,6 +39,8 @@ export interface Outcome {
 export interface Applied {
   run: string | undefined;
   outcomes: Outcome[];
+  /** Lines of other files that win over what was written. */
+  conflicts: string[];
   /** The machine as it is afterwards, read anew. */
   after: Report;
   restart: boolean;
@@ -49,7 +63,13 @@ export function plannedFor(machine: Machine, report: Report, options: TuneOption
     if (why !== undefined) refused.push({ ids: [id], what: why });
     return why === undefined;
   });
-  const wishes = withNrOpen(machine, allowed);
+  const first = withNrOpen(machine, allowed);
+  const overlay = overlayOf(planOf(machine, first, options).operations);
+  const wishes = first.filter(({ id, change }) => {
+    const why = change.kind === "limit" ? bootRefusal(machine, change, overlay) : undefined;
+    if (why !== undefined) refused.push({ ids: [id], what: why });
+    return why === undefined;
+  });
   const plan = planOf(machine, wishes, options);
   plan.refusals.unshift(...refused);
   return { wishes, plan };
@@ -62,9 +82,7 @@ export function plannedFor(machine: Machine, report: Report, options: TuneOption
 function unfinishedWishes(machine: Machine, { profile, checks }: Report): Wish[] {
   const asked = new Set(checks.filter(({ changes }) => changes.length > 0).map(({ id }) => id));
   const looked = new Set(checks.map(({ id }) => id));
-  return new Journal(machine)
-    .runs()
-    .runs.filter((run) => run.state === "started" && run.profile === profile)
+  return killedRuns(new Journal(machine), profile)
     .flatMap(({ wishes }) => wishes)
     .filter(({ id, change }) => looked.has(id) && !asked.has(id) && change.kind !== "trigger");
 }
@@ -77,21 +95,36 @@ function unfinishedWishes(machine: Machine, { profile, checks }: Report): Wish[]
 export function apply(machine: Machine, options: ApplyOptions, items?: readonly TuneItem[]): Applied {
   const report = check(machine, options, items);
   const { plan } = plannedFor(machine, report, options);
-  if (plan.operations.length === 0) return finished(machine, options, items, undefined, refusedOutcomes(plan));
-  preflight(machine, plan);
   const journal = new Journal(machine);
+  if (plan.operations.length === 0 && completable(journal, options).length === 0)
+    return finished(machine, options, items, undefined, refusedOutcomes(plan));
+  preflight(machine, plan);
   journal.lock();
   try {
     // Planned again under the lock: another run may just have ended.
     const again = plannedFor(machine, check(machine, options, items), options);
-    if (again.plan.operations.length === 0)
+    if (again.plan.operations.length === 0) {
+      if (again.plan.refusals.length === 0)
+        for (const run of completable(journal, options))
+          journal.write({ ...run, state: "done" }, options.onStep ?? (() => {}));
       return finished(machine, options, items, undefined, refusedOutcomes(again.plan));
+    }
     const work = new Work(machine, journal, options, again);
     const outcomes = work.run();
     return finished(machine, options, items, work.record.id, outcomes);
   } finally {
     journal.unlock();
   }
+}
+
+/** Runs of a profile that were killed and neither completed nor taken back. */
+function killedRuns(journal: Journal, profile: string): Run[] {
+  return journal.runs().runs.filter((run) => run.state === "started" && run.profile === profile);
+}
+
+/** Killed runs that a run under these options completes: one that looks at a part of the checks cannot know. */
+export function completable(journal: Journal, { profile, only = [], skip = [] }: TuneOptions): Run[] {
+  return only.length + skip.length > 0 ? [] : killedRuns(journal, profile);
 }
 
 function refusedOutcomes(plan: Plan): Outcome[] {
@@ -108,7 +141,15 @@ function finished(
   const after = check(new Machine(machine.root), options, items);
   const touched = new Set(outcomes.filter(({ done }) => done).flatMap(({ ids }) => ids));
   const effects = after.checks.filter(({ id }) => touched.has(id)).map(({ effect }) => effect);
-  return { run, outcomes, after, restart: effects.includes("restart"), relogin: effects.includes("new login") };
+  const conflicts = shadows(machine, options);
+  return {
+    run,
+    outcomes,
+    conflicts,
+    after,
+    restart: effects.includes("restart"),
+    relogin: effects.includes("new login"),
+  };
 }
 
 /** Everything that must be true before the first write: root, and folders that can be written. Changes nothing. */
@@ -193,31 +234,33 @@ class Work {
       if (op.op === "trigger") this.try(op.ids, `${op.key}: ${op.after}, once`, () => this.trigger(op.path, op.after));
     }
     const files = this.filesNow();
-    this.writeDown(files);
+    const ids = [...new Set(files.flatMap((op) => op.ids))];
+    // A full disk: no file is touched without its copy, and what was done until here is told.
+    if (!this.try(ids, `wrote down the old files in ${JOURNAL}`, () => this.writeDown(files), false))
+      return this.outcomes;
     for (const op of files) this.try(op.ids, `wrote ${op.path}`, () => this.writeFile(op));
     this.reload(files);
-    this.finish();
+    this.try([], `marked run ${this.record.id} as done`, () => this.finish(), false);
     return this.outcomes;
   }
 
-  /** With this run a killed one of the same profile is complete as well. */
+  /** With this run a killed one of the same profile is complete as well, unless this one looked at less. */
   private finish(): void {
-    const killed = this.journal
-      .runs()
-      .runs.filter(
-        ({ state, profile, id }) => state === "started" && profile === this.record.profile && id !== this.record.id,
-      );
-    for (const run of killed) this.journal.write({ ...run, state: "done" }, this.step);
+    for (const run of completable(this.journal, this.options))
+      if (run.id !== this.record.id) this.journal.write({ ...run, state: "done" }, this.step);
     this.record.state = "done";
     this.journal.write(this.record, this.step);
   }
 
-  private try(ids: string[], what: string, action: () => void): void {
+  /** Does one thing and notes how it went; `said`: also when it went well. */
+  private try(ids: string[], what: string, action: () => void, said = true): boolean {
     try {
       action();
-      this.outcomes.push({ ids, what, done: true });
+      if (said) this.outcomes.push({ ids, what, done: true });
+      return true;
     } catch (error) {
       this.outcomes.push({ ids, what, done: false, why: errorText(error) });
+      return false;
     }
   }
 
@@ -238,15 +281,17 @@ class Work {
 
   /** Files planned again without the keys that the kernel refused, and without limits that fs.nr_open does not cover now. */
   private filesNow(): FileOp[] {
-    const nrOpen = amount(this.machine.sysctl("fs.nr_open") ?? "1048576") ?? 0;
+    const nrOpen = amount(this.machine.sysctl("fs.nr_open") ?? NR_OPEN_DEFAULT) ?? 0;
     const kept = this.wishes.filter(({ id, change }) => {
       if (change.kind === "sysctl" && this.failedKeys.has(change.key)) return false;
       const why = change.kind === "limit" ? limitRefusal(this.machine, change, nrOpen) : undefined;
       if (why !== undefined) this.outcomes.push({ ids: [id], what: why, done: false, why: "refused" });
       return why === undefined;
     });
-    const plan: Plan = { operations: [], refusals: [] };
+    const plan: Plan = { operations: [], refusals: [], conflicts: [] };
     planFiles(this.machine, kept, this.options, plan);
+    const known = new Set(this.outcomes.map(({ what }) => what));
+    this.outcomes.push(...refusedOutcomes(plan).filter(({ what }) => !known.has(what)));
     return plan.operations.filter((op): op is FileOp => op.op === "file");
   }
 
@@ -282,18 +327,28 @@ class Work {
   private writeFile(op: FileOp): void {
     const real = this.machine.real(op.path);
     if (real === undefined) throw new MqError(`${op.path}: links in circles`);
+    // A login that fails already, an expired account for instance, says nothing of our file.
+    const logins = op.kind === "limits" ? this.loginsThatWork() : [];
     makeFolders(real, this.step);
     removeStale(temporaryOf(real));
     replaceFile(real, op.before, op.after, this.step);
-    if (op.kind === "limits") this.checkLogins(op);
+    this.checkLogins(op, logins);
+  }
+
+  /** The broker's user and one more, where a login of theirs works now. */
+  private loginsThatWork(): string[] {
+    if (!this.machine.live) return [];
+    const user = this.options.user ?? DEFAULT_USER;
+    return [user, otherLoginUser(this.machine, user)].flatMap((name) =>
+      name !== undefined && this.machine.user(name) !== undefined && loginNofile(this.machine, name).limit !== undefined
+        ? [name]
+        : [],
+    );
   }
 
   /** PAM itself is asked what it now gives; a login that fails or gets less takes the file back at once. */
-  private checkLogins(op: FileOp): void {
-    if (!this.machine.live) return;
-    const user = this.options.user ?? DEFAULT_USER;
-    for (const name of [user, otherLoginUser(this.machine, user)]) {
-      if (name === undefined || this.machine.user(name) === undefined) continue;
+  private checkLogins(op: FileOp, names: readonly string[]): void {
+    for (const name of names) {
       const { limit, failed } = loginNofile(this.machine, name);
       const wanted = this.wishes.find(
         ({ change }) => change.kind === "limit" && change.item === "nofile" && change.domain === name,

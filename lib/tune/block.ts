@@ -37,6 +37,13 @@ export function splitBlock(text: string): Split {
   };
 }
 
+/** Numbers of the lines with our two marks, counted from 1; 0 and 0 where there is no block. */
+export function blockPlace(text: string): [begin: number, end: number] {
+  const { before, block } = splitBlock(text);
+  const begin = before.split("\n").length;
+  return block === undefined ? [0, 0] : [begin, begin + block.length + 1];
+}
+
 function linesOf(text: string): { line: string; from: number; to: number }[] {
   const found: { line: string; from: number; to: number }[] = [];
   for (let from = 0; from < text.length; ) {

@@ -77,7 +77,9 @@ export function judge(item: TuneItem, context: TuneContext): CheckResult {
   // What judges itself as not to be touched, and what is not there, has nothing to apply.
   const applies = target !== undefined && reading.absent === undefined && blocked === undefined;
   const changes =
-    applies && (status !== "OK" || options.literal === true) ? (item.change?.(target, context) ?? []) : [];
+    applies && (status !== "OK" || (options.literal === true && item.neverLower !== true))
+      ? (item.change?.(target, context) ?? [])
+      : [];
   return {
     id: item.id,
     title: item.title,
@@ -117,7 +119,8 @@ function targetOf(
   wanted: string | undefined,
   options: TuneContext["options"],
 ): string | undefined {
-  if (wanted === undefined || item.compare === "same" || options.literal === true) return wanted;
+  if (wanted === undefined || item.compare === "same") return wanted;
+  if (options.literal === true && item.neverLower !== true) return wanted;
   if (reading.live === undefined || reading.live === "") return wanted;
   if (!wanted.includes(":")) return satisfies(reading.live, wanted, item.compare) ? reading.live : wanted;
   const [softLive, hardLive] = pair(reading.live);

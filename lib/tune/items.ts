@@ -24,6 +24,9 @@ export const ITEMS: readonly TuneItem[] = [
 /** Every check of a broker's properties file: its own settings, and what a JVM has flags for. */
 export const CONFIG_ITEMS: readonly TuneItem[] = [...BROKER_ITEMS, ...RUNTIME_ITEMS];
 
+/** All checks there are. */
+export const ALL_ITEMS: readonly TuneItem[] = [...ITEMS, ...CONFIG_ITEMS];
+
 /** What a report looks at: the broker's file only where one is given. */
 export function itemsFor({ config }: TuneOptions): readonly TuneItem[] {
   return config === undefined ? ITEMS : [...ITEMS, ...CONFIG_ITEMS];

@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from "node:crypto";
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import * as v from "valibot";
 import { errorText, MqError } from "../base/errors.ts";
 import { lockFile, unlockFile } from "../os/lock.ts";
@@ -80,6 +80,8 @@ export class Journal {
 
   /** Keeps a second run out. Throws MqError when there is one. */
   lock(): void {
+    // What is above may hold a store that others read; only the journal is nobody else's.
+    mkdirSync(dirname(this.folder), { recursive: true, mode: 0o755 });
     mkdirSync(this.folder, { recursive: true, mode: 0o700 });
     chmodSync(this.folder, 0o700);
     const path = join(this.folder, "lock");
@@ -92,13 +94,16 @@ export class Journal {
     this.lockFd = -1;
   }
 
-  /** All runs, oldest first, and the files that are none. */
-  runs(): { runs: Run[]; odd: string[] } {
-    const found: { runs: Run[]; odd: string[] } = { runs: [], odd: [] };
+  /** All runs, oldest first, and the files that are none; closed: this user may not look. */
+  runs(): { runs: Run[]; odd: string[]; closed: boolean } {
+    const found = { runs: [] as Run[], odd: [] as string[], closed: false };
     let names: string[];
     try {
       names = readdirSync(this.folder).filter((name) => name.endsWith(".json"));
-    } catch {
+    } catch (error) {
+      const code = (error as NodeJS.ErrnoException).code;
+      if (code === "EACCES" || code === "EPERM") found.closed = true;
+      else if (code !== "ENOENT") found.odd.push(`${this.folder}: ${errorText(error)}`);
       return found;
     }
     for (const name of names.sort()) {

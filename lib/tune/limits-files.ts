@@ -1,4 +1,5 @@
 import type { Machine } from "./machine.ts";
+import { nameUnusable, type Overlay } from "./sysctl-files.ts";
 import { amount } from "./values.ts";
 
 /** One line of limits.conf: `domain type item value`. */
@@ -20,13 +21,17 @@ const ITEMS = new Set(
   ),
 );
 
-/** All lines in the order in which pam_limits reads them: limits.conf, then limits.d in C order. */
-export function readLimits(machine: Machine): { lines: LimitLine[]; odd: string[] } {
+/** All lines in the order in which pam_limits reads them: limits.conf, then limits.d in C order; `overlay`: files as planned. */
+export function readLimits(machine: Machine, overlay: Overlay = new Map()): { lines: LimitLine[]; odd: string[] } {
   const into = { lines: [] as LimitLine[], odd: [] as string[] };
-  const names = machine.list(LIMITS_FOLDER).filter((name) => name.endsWith(".conf"));
-  for (const file of [LIMITS_MAIN, ...names.map((name) => `${LIMITS_FOLDER}/${name}`)]) {
-    const text = machine.text(file);
-    if (text !== undefined) parseLimits(text, machine.resolve(file) ?? file, into);
+  const there = machine.list(LIMITS_FOLDER).map((name) => `${LIMITS_FOLDER}/${name}`);
+  const planned = [...overlay.keys()].filter((path) => path.startsWith(`${LIMITS_FOLDER}/`));
+  const names = [...new Set([...there, ...planned])].filter((name) => name.endsWith(".conf")).sort();
+  for (const file of [LIMITS_MAIN, ...names]) {
+    const path = machine.resolve(file) ?? file;
+    const text = overlay.get(path) ?? machine.text(file);
+    if (text !== undefined) parseLimits(text, path, into);
+    else nameUnusable(machine, file, into.odd);
   }
   return into;
 }

@@ -1,6 +1,16 @@
 import type { Machine } from "./machine.ts";
+import { NR_OPEN_DEFAULT, nrOpenAtBoot } from "./plan.ts";
+import type { Overlay } from "./sysctl-files.ts";
 import type { Change } from "./types.ts";
 import { amount, UNLIMITED } from "./values.ts";
+
+/** Why a number of open files would keep people from logging in after the next boot, as the planned files stand; undefined: it would not. */
+export function bootRefusal(machine: Machine, change: LimitChange, overlay: Overlay): string | undefined {
+  const boot = nrOpenAtBoot(machine, overlay);
+  const hard = amount(change.hard) ?? 0;
+  if (change.item !== "nofile" || boot === undefined || hard <= boot.value) return undefined;
+  return `${change.domain} nofile ${change.hard}: ${boot.source} sets fs.nr_open to ${boot.value} at the next boot and every login would fail then; correct that line first`;
+}
 
 export type LimitChange = Extract<Change, { kind: "limit" }>;
 
@@ -29,7 +39,7 @@ export function limitRefusal(
   const uid = machine.user(domain)?.uid;
   if (domain === "root" || uid === 0) return `${domain}: a limit for root can lock everybody out: not written`;
   // Only root could set them: for others there is nothing to try out.
-  const open = amount(machine.sysctl("fs.nr_open") ?? "1048576") ?? 0;
+  const open = amount(machine.sysctl("fs.nr_open") ?? NR_OPEN_DEFAULT) ?? 0;
   const later = item === "nofile" && hardAmount > open;
   return machine.live && process.geteuid?.() === 0 && !later ? canary(machine, change) : undefined;
 }

@@ -44,6 +44,12 @@ export class Machine extends Tree {
     return this.exists("/run/systemd/system") || this.exists("/lib/systemd/systemd") || this.exists("/etc/systemd");
   }
 
+  /** Something sets values of tmpfiles.d at boot. */
+  get hasTmpfiles(): boolean {
+    const folders = ["/usr/bin/systemd-tmpfiles", "/bin/systemd-tmpfiles", "/usr/lib/tmpfiles.d", "/usr/sbin/tmpfiles"];
+    return this.hasSystemd || folders.some((path) => this.exists(path));
+  }
+
   /** Runs a command of this machine; in another tree nothing is run. */
   run(command: string, args: readonly string[]): Ran {
     if (!this.live) return { status: undefined, out: "", error: "not run in another tree" };

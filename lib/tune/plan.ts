@@ -1,10 +1,14 @@
 import { decodeProperties, updateProperties } from "../config/properties.ts";
 import { mergeEntries, splitBlock, withBlock } from "./block.ts";
 import type { Machine } from "./machine.ts";
-import { readSysctlFiles, winner } from "./sysctl-files.ts";
+import { shadows } from "./shadows.ts";
+import { type Overlay, readSysctlFiles, winner } from "./sysctl-files.ts";
 import { dirtyTwin, type FileKind, KIND_ORDER, type Line, linesFor, livePath } from "./targets.ts";
 import type { Change, Report, TuneOptions } from "./types.ts";
-import { amount, plain, sameText } from "./values.ts";
+import { amount, pair, plain, sameText } from "./values.ts";
+
+/** The kernel's own fs.nr_open. */
+export const NR_OPEN_DEFAULT = "1048576";
 
 /** A value that is written into the running kernel. */
 export interface LiveOp {
@@ -49,6 +53,8 @@ export interface Plan {
   operations: Operation[];
   /** What will not be done, and why. */
   refusals: Refusal[];
+  /** Lines of other files that will win over ours. */
+  conflicts: string[];
 }
 
 export interface Wish {
@@ -61,31 +67,51 @@ export function wishesOf(report: Report): Wish[] {
   return report.checks.flatMap(({ id, changes }) => changes.map((change) => ({ id, change })));
 }
 
-/** nofile lines bring fs.nr_open with them where it is too low, also when nobody asked for that check. */
+/** nofile lines bring fs.nr_open with them where it is too low, now or after the next boot, also when nobody asked for that check. */
 export function withNrOpen(machine: Machine, wishes: readonly Wish[]): Wish[] {
   const most = Math.max(0, ...wishes.map(({ change }) => nofileOf(change)));
-  const open = amount(machine.sysctl("fs.nr_open") ?? "1048576") ?? 0;
+  const live = amount(machine.sysctl("fs.nr_open") ?? NR_OPEN_DEFAULT) ?? 0;
+  const open = Math.min(live, nrOpenAtBoot(machine)?.value ?? live);
   const others = wishes.filter(({ change }) => change.kind !== "sysctl" || change.key !== "fs.nr_open");
   const asked = wishes.find(({ change }) => change.kind === "sysctl" && change.key === "fs.nr_open");
   const wanted = asked?.change.kind === "sysctl" ? (amount(asked.change.value) ?? 0) : 0;
   if (most <= Math.max(open, wanted)) return [...wishes];
-  return [{ id: "limits.nr-open", change: { kind: "sysctl", key: "fs.nr_open", value: String(most) } }, ...others];
+  return [
+    { id: "limits.nr-open", change: { kind: "sysctl", key: "fs.nr_open", value: String(Math.max(most, live)) } },
+    ...others,
+  ];
+}
+
+/** fs.nr_open as a file sets it at the next boot; undefined: no file does. `overlay`: with files as planned. */
+export function nrOpenAtBoot(machine: Machine, overlay?: Overlay): { value: number; source: string } | undefined {
+  const line = winner(readSysctlFiles(machine, overlay).lines, "fs.nr_open");
+  const value = line === undefined ? undefined : amount(line.value);
+  return line === undefined || value === undefined ? undefined : { value, source: `${line.file}:${line.line}` };
+}
+
+/** The files of a plan as they are going to be. */
+export function overlayOf(operations: readonly Operation[]): Map<string, string> {
+  return new Map(
+    operations.flatMap((op): [string, string][] => (op.op === "file" ? [[op.path, op.after.toString("latin1")]] : [])),
+  );
 }
 
 function nofileOf(change: Change): number {
-  if (change.kind !== "limit" || change.item !== "nofile") return 0;
-  const hard = amount(change.hard) ?? 0;
+  const isLogin = change.kind === "limit" && change.item === "nofile";
+  const isUnit = change.kind === "unit" && change.key === "LimitNOFILE";
+  const hard = amount(isLogin ? change.hard : isUnit ? pair(change.value)[1] : "0") ?? 0;
   return Number.isFinite(hard) ? hard : 0;
 }
 
 /** Lays wishes against the machine as it is now: only what differs becomes an operation. Reads, never writes. */
 export function planOf(machine: Machine, wishes: readonly Wish[], options: TuneOptions): Plan {
-  const plan: Plan = { operations: [], refusals: [] };
+  const plan: Plan = { operations: [], refusals: [], conflicts: [] };
   for (const wish of wishes) {
     const live = liveOp(machine, wish);
     if (live !== undefined) plan.operations.push(live);
   }
   planFiles(machine, wishes, options, plan);
+  plan.conflicts = shadows(machine, options, overlayOf(plan.operations));
   return plan;
 }
 
@@ -150,6 +176,11 @@ function blockOp(
   ids: string[],
   refusals: Refusal[],
 ): FileOp | undefined {
+  const unusable = machine.unusable(path);
+  if (unusable !== undefined) {
+    refusals.push({ ids, what: `${path} ${unusable}: not written` });
+    return undefined;
+  }
   const before = machine.bytes(path);
   const text = before?.toString("latin1") ?? "";
   const split = splitBlock(text);

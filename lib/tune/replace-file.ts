@@ -48,7 +48,9 @@ export function replaceFile(real: string, before: Buffer | undefined, after: Buf
       for (let at = 0; at < after.length; ) at += writeSync(file, after, at, after.length - at);
       if (before === undefined) fchmodSync(file, 0o644);
       else {
-        const { uid, gid, mode } = lstatSync(real);
+        const stat = lstatSync(real);
+        const { uid, gid, mode } = stat;
+        if (!stat.isFile()) throw new MqError(`${real} is no plain file: left as it is`);
         fchownSync(file, uid, gid);
         fchmodSync(file, mode & 0o7777);
         copyXattrs(real, temporary);

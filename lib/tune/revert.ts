@@ -81,7 +81,10 @@ function revertFile(
       if (file.before === null) removeFile(real, now, step);
       else replaceFile(real, now, journal.restore(file), step);
     } else {
-      const why = revertBlock(real, file, now, { force, onStep: step });
+      const why =
+        now === undefined
+          ? revertGone(real, journal, file, { force, onStep: step })
+          : revertBlock(real, file, now, { force, onStep: step });
       if (why !== undefined) return why;
     }
   }
@@ -90,14 +93,27 @@ function revertFile(
   return undefined;
 }
 
+/** Somebody removed the file since. */
+function revertGone(
+  real: string,
+  journal: Journal,
+  file: FileRecord,
+  { force, onStep = () => {} }: RevertOptions,
+): string | undefined {
+  if (file.before === null) return undefined;
+  if (!force) return "somebody removed the file since: left so (--force brings it back)";
+  makeFolders(real, onStep);
+  replaceFile(real, undefined, journal.restore(file), onStep);
+  return undefined;
+}
+
 /** Somebody else wrote into the file since: only our lines go, and only while they are ours. */
 function revertBlock(
   real: string,
   file: FileRecord,
-  now: Buffer | undefined,
+  now: Buffer,
   { force, onStep = () => {} }: RevertOptions,
 ): string | undefined {
-  if (now === undefined) return file.before === null || force ? undefined : "somebody removed the file since: left so";
   if (file.kind === "conf") return "somebody changed the file since: left as it is";
   const text = now.toString("latin1");
   const { block, after, broken } = splitBlock(text);

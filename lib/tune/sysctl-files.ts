@@ -1,3 +1,4 @@
+import { posix } from "node:path";
 import type { Tree } from "./tree.ts";
 
 /** One assignment of a sysctl file. */
@@ -7,6 +8,8 @@ export interface SysctlLine {
   value: string;
   file: string;
   line: number;
+  /** `-key` alone: no pattern sets this key. */
+  excludes?: true;
 }
 
 export interface SysctlFiles {
@@ -23,22 +26,36 @@ const FOLDERS = ["/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/
 export const SYSCTL_MAIN = "/etc/sysctl.conf";
 const ODD_MAX = 20;
 
-/** All assignments that count at boot, in order: the last one of a key wins. */
-export function readSysctlFiles(tree: Tree): SysctlFiles {
+/** Texts of files as they are going to be, by path with links followed. */
+export type Overlay = ReadonlyMap<string, string>;
+
+/** All assignments that count at boot, in order: the last one of a key wins. `overlay` lays planned files over those that are there. */
+export function readSysctlFiles(tree: Tree, overlay: Overlay = new Map()): SysctlFiles {
   const byName = new Map<string, string>();
   for (const folder of FOLDERS) {
     for (const name of tree.list(folder))
       if (name.endsWith(".conf") && !byName.has(name)) byName.set(name, `${folder}/${name}`);
+    for (const path of overlay.keys())
+      if (posix.dirname(path) === folder && path.endsWith(".conf") && !byName.has(posix.basename(path)))
+        byName.set(posix.basename(path), path);
   }
   const files = [...byName].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)).map(([, path]) => path);
   // `sysctl --system` and OpenRC read the old file last; systemd only through a link among the others.
   if (mainIsRead(tree) && !files.some((path) => tree.resolve(path) === SYSCTL_MAIN)) files.push(SYSCTL_MAIN);
   const found: SysctlFiles = { lines: [], odd: [], files };
   for (const file of files) {
-    const text = tree.text(file);
-    if (text !== undefined) parseSysctl(text, tree.resolve(file) ?? file, found);
+    const path = tree.resolve(file) ?? file;
+    const text = overlay.get(path) ?? tree.text(file);
+    if (text !== undefined) parseSysctl(text, path, found);
+    else nameUnusable(tree, file, found.odd);
   }
   return found;
+}
+
+/** Files that are there and cannot be read are named; a link to /dev/null only switches a file off. */
+export function nameUnusable(tree: Tree, file: string, odd: string[]): void {
+  const why = tree.unusable(file);
+  if (why !== undefined && tree.resolve(file) !== "/dev/null" && odd.length < ODD_MAX) odd.push(`${file} ${why}`);
 }
 
 /** Whether anything reads /etc/sysctl.conf at boot. */
@@ -59,7 +76,12 @@ export function parseSysctl(text: string, file: string, into: Pick<SysctlFiles, 
     const parts = /^-?\s*([^\s=]+)\s*=\s*(.*)$/.exec(line);
     if (parts !== null) {
       into.lines.push({ key: dotted(parts[1]!), value: parts[2]!.trim(), file, line: i + 1 });
-    } else if (!/^-\s*[^\s=]+$/.test(line) && into.odd.length < ODD_MAX) {
+      continue;
+    }
+    const excluded = /^-\s*([^\s=]+)$/.exec(line)?.[1];
+    if (excluded !== undefined) {
+      into.lines.push({ key: dotted(excluded), value: "", file, line: i + 1, excludes: true });
+    } else if (into.odd.length < ODD_MAX) {
       into.odd.push(`${file}:${i + 1}: not a sysctl setting: ${JSON.stringify(line.slice(0, 60))}`);
     }
   }
@@ -72,18 +94,37 @@ export function dotted(key: string): string {
   return key.replaceAll("/", ".");
 }
 
-/** The assignment of a key that counts: an exact name, else a pattern with `*`. */
+const PATTERN = /[*?[]/;
+
+/** The assignment of a key that counts: an exact name, else a pattern, unless `-key` keeps patterns from it [sysctl.d(5)]. */
 export function winner(lines: readonly SysctlLine[], key: string): SysctlLine | undefined {
   let exact: SysctlLine | undefined;
   let pattern: SysctlLine | undefined;
+  let excluded = false;
   for (const line of lines) {
-    if (line.key === key) exact = line;
-    else if (line.key.includes("*") && globMatches(line.key, key)) pattern = line;
+    if (line.excludes === true) excluded ||= globMatches(line.key, key);
+    else if (line.key === key) exact = line;
+    else if (PATTERN.test(line.key) && globMatches(line.key, key)) pattern = line;
   }
-  return exact ?? pattern;
+  return exact ?? (excluded ? undefined : pattern);
 }
 
+/** glob(3) within one part of a name: `*`, `?` and `[...]`. */
 function globMatches(glob: string, key: string): boolean {
-  const escaped = glob.replace(/[\\^$+?.()|[\]{}]/g, "\\$&").replace(/\*+/g, "[^.]*");
-  return new RegExp(`^${escaped}$`).test(key);
+  const source = glob.replace(/\[!?[^\]]+\]|[\\^$+?.()|[\]{}*]/g, (found) => {
+    if (found === "*") return "[^.]*";
+    if (found === "?") return "[^.]";
+    if (found.length > 1 && found.startsWith("[")) return classOf(found);
+    return `\\${found}`;
+  });
+  return new RegExp(`^${source}$`).test(key);
+}
+
+/** `[a-c]` and `[!a-c]` as an expression; what is none of these matches itself. */
+function classOf(found: string): string {
+  const inner = found.slice(1, -1).replace(/^!/, "");
+  const safe = inner.replace(/[\\\]^[]/g, "\\$&");
+  return /^(?:\w-\w|[^-])*-?$/.test(inner)
+    ? `[${found.startsWith("[!") ? "^" : ""}${safe}]`
+    : found.replace(/\W/g, "\\$&");
 }

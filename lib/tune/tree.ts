@@ -1,7 +1,10 @@
 import { lstatSync, readdirSync, readFileSync, readlinkSync, type Stats } from "node:fs";
 import { join } from "node:path";
+import { errorText } from "../base/errors.ts";
 
 const LINKS_MAX = 40;
+/** Nobody writes settings in larger ones. */
+const FILE_BYTES_MAX = 4 * 1024 * 1024;
 
 /**
  * Paths of another root as that root would see them: links inside it, absolute ones too, are followed inside it, and `..` does
@@ -42,14 +45,33 @@ export class Tree {
     return { real: join(this.root, ...done), path: `/${done.join("/")}` };
   }
 
-  /** Bytes of a file. /proc files have size 0: they are read to their end. */
+  /**
+   * Bytes of a plain file; a device, a pipe or a very large file gives nothing. /proc files have size 0: they are read to their end.
+   */
   bytes(path: string): Buffer | undefined {
+    const found = this.content(path);
+    return typeof found === "string" ? undefined : found;
+  }
+
+  /** Why the path can neither be read nor written as a file of settings; undefined: it can, or there is none. */
+  unusable(path: string): string | undefined {
+    const found = this.content(path);
+    return typeof found === "string" ? found : undefined;
+  }
+
+  /** The bytes, undefined where there is no file, or in words why it is none of settings. */
+  private content(path: string): Buffer | string | undefined {
     const real = this.real(path);
-    if (real === undefined) return undefined;
+    if (real === undefined) return "links in circles";
     try {
+      const stat = lstatSync(real);
+      if (stat.isDirectory()) return "is a directory";
+      // Files of settings are switched off by a link to /dev/null.
+      if (!stat.isFile()) return "is no plain file but a device or a pipe";
+      if (stat.size > FILE_BYTES_MAX) return `has ${stat.size} bytes, want at most ${FILE_BYTES_MAX}`;
       return readFileSync(real);
-    } catch {
-      return undefined;
+    } catch (error) {
+      return (error as NodeJS.ErrnoException).code === "ENOENT" ? undefined : `cannot be read: ${errorText(error)}`;
     }
   }
 

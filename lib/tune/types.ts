@@ -79,6 +79,8 @@ export interface TuneItem {
   revert: Revert;
   reach: ContainerReach;
   compare: Compare;
+  /** Not even to the letter: something else breaks below the value that is there. */
+  neverLower?: boolean;
   /** Values that a kernel or distribution has without any file: such a live value is not lost at a boot. */
   defaults?: readonly string[];
   /** The status when the live value is not as wanted. */

@@ -1,43 +1,9 @@
-import { readLimits } from "../limits-files.ts";
-import { mainIsRead, readSysctlFiles, SYSCTL_MAIN, winner } from "../sysctl-files.ts";
-import { LIMITS_DROP_IN, SYSCTL_DROP_IN } from "../targets.ts";
-import type { Reading, TuneContext, TuneItem } from "../types.ts";
-import { sameText } from "../values.ts";
+import { shadows } from "../shadows.ts";
+import { mainIsRead, SYSCTL_MAIN } from "../sysctl-files.ts";
+import type { Reading, TuneItem } from "../types.ts";
 import { REPORT_ONLY } from "./report-only.ts";
 
 const SHOWN_MAX = 5;
-
-/** Lines of other files that are read after ours and say something else. */
-export function shadows({ machine, options }: TuneContext): string[] {
-  const found: string[] = [];
-  const ourSysctl = machine.resolve(options.files === "main" ? SYSCTL_MAIN : SYSCTL_DROP_IN) ?? SYSCTL_DROP_IN;
-  const { lines } = readSysctlFiles(machine);
-  for (const ours of lines.filter(({ file }) => file === ourSysctl)) {
-    const { key } = ours;
-    const wins = winner(lines, key);
-    if (wins !== undefined && wins.file !== ours.file && !sameText(wins.value, ours.value))
-      found.push(`${wins.file}:${wins.line} (${key} = ${wins.value}) wins over ours (${ours.value})`);
-  }
-  const limits = readLimits(machine).lines;
-  const ourLimits = limits.filter(({ file }) => file === (machine.resolve(LIMITS_DROP_IN) ?? LIMITS_DROP_IN));
-  for (const ours of ourLimits) {
-    const at = limits.indexOf(ours);
-    const later = limits
-      .slice(at + 1)
-      .find(
-        (line) =>
-          line.file !== ours.file &&
-          line.domain === ours.domain &&
-          line.item === ours.item &&
-          (line.type === ours.type || line.type === "-"),
-      );
-    if (later !== undefined && later.value !== ours.value)
-      found.push(
-        `${later.file}:${later.line} (${ours.domain} ${later.type} ${ours.item} ${later.value}) wins over ours (${ours.value})`,
-      );
-  }
-  return found;
-}
 
 export const CONFLICT_ITEMS: readonly TuneItem[] = [
   {
@@ -52,8 +18,8 @@ export const CONFLICT_ITEMS: readonly TuneItem[] = [
       verify: "sysctl --system   prints the files in their order",
     },
     read: (context): Reading => {
-      const found = shadows(context);
       const { machine, options } = context;
+      const found = shadows(machine, options);
       const tuned = machine.value("/etc/tuned/active_profile");
       if (tuned !== undefined && tuned !== "")
         found.push(`tuned's profile ${tuned} sets values of its own while it runs`);

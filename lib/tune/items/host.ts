@@ -36,6 +36,8 @@ const thp: TuneItem = {
     if (live === undefined)
       return machine.exists("/sys/kernel/mm") ? { absent: "this kernel has none" } : { note: `cannot read ${THP}` };
     if (live === "never") return { live, status: "OK", note: "off: good as well" };
+    if (live === "always" && !machine.hasTmpfiles)
+      return { live, status: "WARN", note: "nothing here keeps it over a boot: a start script has to write madvise" };
     const line = (machine.text("/etc/tmpfiles.d/mq-tune.conf") ?? "").split("\n").find((text) => text.includes(THP));
     return {
       live,
@@ -45,7 +47,9 @@ const thp: TuneItem = {
   },
   wanted: () => ({ classic: "madvise", modern: "madvise" }),
   change: (target, { machine }) =>
-    machine.exists(THP) || machine.isImage ? [{ kind: "sysfs", path: THP, value: target }] : [],
+    machine.hasTmpfiles && (machine.exists(THP) || machine.isImage)
+      ? [{ kind: "sysfs", path: THP, value: target }]
+      : [],
 };
 
 const numa: TuneItem = {

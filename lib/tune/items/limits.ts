@@ -1,4 +1,5 @@
 import { readLimits, userLimit } from "../limits-files.ts";
+import { NR_OPEN_DEFAULT, nrOpenAtBoot } from "../plan.ts";
 import type { Change, Explain, Reading, TuneContext, TuneItem, Wanted } from "../types.ts";
 import { readUnit, unitFile } from "../unit-files.ts";
 import { amount, pair, satisfies, UNLIMITED } from "../values.ts";
@@ -46,9 +47,13 @@ function atMost(soft: string | undefined, hard: string | undefined): string | un
 /** A limit that a file asks for and the kernel never grants: PAM refuses the whole login. */
 function lockout({ live, source }: Reading, { machine }: TuneContext): string | undefined {
   const hard = amount(pair(live ?? "0")[1]) ?? 0;
-  const nrOpen = amount(machine.sysctl("fs.nr_open") ?? "1048576") ?? 0;
-  if (source === undefined || hard <= nrOpen) return undefined;
-  return `${source} asks for ${pair(live ?? "")[1]} files, above fs.nr_open ${nrOpen}: logins can fail; correct that line`;
+  const nrOpen = amount(machine.sysctl("fs.nr_open") ?? NR_OPEN_DEFAULT) ?? 0;
+  if (source === undefined) return undefined;
+  const asks = `${source} asks for ${pair(live ?? "")[1]} files`;
+  if (hard > nrOpen) return `${asks}, above fs.nr_open ${nrOpen}: logins can fail; correct that line`;
+  const boot = nrOpenAtBoot(machine);
+  if (boot === undefined || hard <= boot.value) return undefined;
+  return `${asks}, but ${boot.source} sets fs.nr_open to ${boot.value} at the next boot: logins can fail then; correct one of the two`;
 }
 
 /** limits.conf counts memory in KiB, the kernel in bytes. */
@@ -222,6 +227,7 @@ export const LIMIT_ITEMS: readonly TuneItem[] = [
     key: "fs.nr_open",
     title: "the highest open-files limit there may be",
     compare: "at least",
+    neverLower: true,
     off: "FAIL",
     defaults: ["1048576", "1073741816"],
     cost: "a higher open-files limit than this makes every login fail",
@@ -237,6 +243,7 @@ export const LIMIT_ITEMS: readonly TuneItem[] = [
     key: "fs.file-max",
     title: "open files of all processes together",
     compare: "at least",
+    neverLower: true,
     off: "WARN",
     cost: "when all files of the machine are taken, no process can open any",
     explain: {

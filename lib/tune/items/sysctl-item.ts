@@ -6,6 +6,7 @@ export interface SysctlRow {
   key: string;
   title: string;
   compare?: Compare;
+  neverLower?: boolean;
   defaults?: readonly string[];
   off?: "INFO" | "WARN" | "FAIL";
   must?: boolean;
@@ -29,6 +30,7 @@ export function sysctlItem(row: SysctlRow): TuneItem {
     revert: "value",
     reach: row.reach ?? "kernel",
     compare: row.compare ?? "same",
+    neverLower: row.neverLower ?? false,
     ...(row.defaults === undefined ? {} : { defaults: row.defaults }),
     off: row.off ?? "WARN",
     must: row.must ?? false,

@@ -1,3 +1,4 @@
+import { readSysctlFiles, winner } from "../sysctl-files.ts";
 import type { Hazard, TuneContext, TuneItem, Wanted } from "../types.ts";
 import { readSysctl, sysctlItem } from "./sysctl-item.ts";
 
@@ -51,8 +52,14 @@ function dirty(name: "dirty_background" | "dirty", share: string, times: number)
       const inRatio = readSysctl(ratio, context);
       const bytesLive = inBytes.live !== undefined && inBytes.live !== "0";
       const reading = bytesLive ? { ...inBytes, live: `${inBytes.live}B` } : inRatio;
-      const kept = inBytes.persisted !== undefined && inBytes.persisted !== "0" ? inBytes : undefined;
-      if (kept !== undefined) return { ...reading, persisted: `${kept.persisted}B`, source: kept.source };
+      // The kernel keeps the one that is written last, and a file's 0 means the other.
+      const { lines } = readSysctlFiles(context.machine);
+      const [bytesLine, ratioLine] = [winner(lines, bytes), winner(lines, ratio)];
+      const setsBytes =
+        bytesLine !== undefined &&
+        bytesLine.value !== "0" &&
+        (ratioLine === undefined || lines.indexOf(bytesLine) > lines.indexOf(ratioLine));
+      if (setsBytes) return { ...reading, persisted: `${inBytes.persisted}B`, source: inBytes.source };
       return { ...reading, persisted: inRatio.persisted, source: inRatio.source };
     },
     change: (target) => [
