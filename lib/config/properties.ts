@@ -49,27 +49,64 @@ export function decodeProperties(bytes: Uint8Array): string {
 }
 
 /**
- * Sets keys in a properties text and leaves everything else as it is: order, comments, other keys. A key that stands there is
- * replaced where it last stands (that one counts), a new one is added at the end.
+ * Sets keys in a properties text and leaves everything else as it is: order, comments, other keys, the end of each line. A key that
+ * stands there is replaced where it last stands (that one counts), a new one is added at the end.
  */
 export function updateProperties(text: string, changes: ReadonlyMap<string, string>): string {
-  const newline = text.includes("\r\n") ? "\r\n" : "\n";
-  const lines = text === "" ? [] : text.replace(/\r\n?/g, "\n").replace(/\n$/, "").split("\n");
-  const places = new Map<string, LogicalLine>();
-  for (const logical of logicalLines(text))
-    places.set(unescapeText(logical.text.slice(0, keyEnd(logical.text)), logical.line), logical);
-  const removed = new Set<number>();
+  const places = propertyPlaces(text);
+  const newline = endOf(/^[^\r\n]*(?:\r\n|\n|\r)/.exec(text)?.[0] ?? "") || "\n";
   const added: string[] = [];
+  const edits: Edit[] = [];
   for (const [key, value] of changes) {
     const place = places.get(key);
-    if (place === undefined) {
-      added.push(propertyLine(key, value));
-      continue;
-    }
-    lines[place.line - 1] = propertyLine(key, value);
-    for (let i = 1; i < place.lines; i++) removed.add(place.line - 1 + i);
+    if (place === undefined) added.push(propertyLine(key, value) + newline);
+    else edits.push({ ...place, text: propertyLine(key, value) + endOf(text.slice(place.from, place.to)) });
   }
-  return [...lines.filter((_, i) => !removed.has(i)), ...added, ""].join(newline);
+  const kept = edited(text, edits);
+  const joint = added.length > 0 && kept !== "" && !/[\r\n]$/.test(kept) ? newline : "";
+  return kept + joint + added.join("");
+}
+
+/** A range of a text, ends of lines included, and what takes its place. */
+export interface Edit {
+  from: number;
+  to: number;
+  text: string;
+}
+
+export function edited(text: string, edits: readonly Edit[]): string {
+  let result = text;
+  for (const { from, to, text: other } of edits.toSorted((a, b) => b.from - a.from))
+    result = result.slice(0, from) + other + result.slice(to);
+  return result;
+}
+
+/** Where each key stands last, with all its lines and the end of the last one. */
+export function propertyPlaces(text: string): Map<string, { from: number; to: number }> {
+  const mark = text.startsWith("\uFEFF") ? 1 : 0;
+  const starts = [mark];
+  for (const { index, 0: end } of text.matchAll(/\r\n|\n|\r/g)) starts.push(index + end.length);
+  const places = new Map<string, { from: number; to: number }>();
+  for (const { text: line, line: number, lines } of logicalLines(text)) {
+    const key = unescapeText(line.slice(0, keyEnd(line)), number);
+    places.set(key, { from: starts[number - 1] ?? text.length, to: starts[number - 1 + lines] ?? text.length });
+  }
+  return places;
+}
+
+/** The same on a file's bytes, whatever their encoding: bytes outside of the changed lines stay. Keys are ASCII. */
+export function updatePropertiesBytes(bytes: Uint8Array, changes: ReadonlyMap<string, string>): Buffer {
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
+  const isMarked = text.startsWith(UTF8_MARK);
+  const updated = updateProperties(isMarked ? text.slice(UTF8_MARK.length) : text, changes);
+  return Buffer.from(isMarked ? UTF8_MARK + updated : updated, "latin1");
+}
+
+/** The byte order mark of UTF-8, a character a byte. */
+const UTF8_MARK = "\u00ef\u00bb\u00bf";
+
+function endOf(line: string): string {
+  return /(?:\r\n|\n|\r)$/.exec(line)?.[0] ?? "";
 }
 
 /** One line that every Java reads back as `key` and `value`; ASCII only. */

@@ -312,6 +312,7 @@ class Work {
         blockAfter: isBlock ? (splitBlock(op.after.toString("latin1")).block ?? null) : null,
         joint: isBlock && blockBefore === null && text !== "" && !text.endsWith("\n"),
         folders: this.missingFolders(op.path),
+        ...(op.keys && { keys: op.keys }),
       });
     }
     this.journal.write(this.record, this.step);

@@ -29,6 +29,8 @@ const fileSchema = v.object({
   /** Our lines before and after; null: none, or a file without a block of ours. */
   blockBefore: v.nullable(v.array(v.string())),
   blockAfter: v.nullable(v.array(v.string())),
+  /** Of a broker's file: the keys that were set, and their values. */
+  keys: v.optional(v.record(v.string(), v.string())),
   /** The file had no newline at its end: ours was put between. */
   joint: v.boolean(),
   /** Folders made for it, the outermost first. */

@@ -1,4 +1,4 @@
-import { decodeProperties, updateProperties } from "../config/properties.ts";
+import { updatePropertiesBytes } from "../config/properties.ts";
 import { mergeEntries, splitBlock, withBlock } from "./block.ts";
 import type { Machine } from "./machine.ts";
 import { shadows } from "./shadows.ts";
@@ -40,6 +40,8 @@ export interface FileOp {
   /** undefined: the file is new. */
   before: Buffer | undefined;
   after: Buffer;
+  /** Of a broker's file: what is set. */
+  keys?: Record<string, string>;
 }
 
 export type Operation = LiveOp | TriggerOp | FileOp;
@@ -211,8 +213,9 @@ function confOps(machine: Machine, wishes: readonly Wish[]): FileOp[] {
   return [...files].flatMap(([file, { ids, changes }]): FileOp[] => {
     const before = machine.bytes(file);
     if (before === undefined) return [];
-    const after = Buffer.from(updateProperties(decodeProperties(before), changes));
+    const after = updatePropertiesBytes(before, changes);
     if (after.equals(before)) return [];
-    return [{ op: "file", ids, kind: "conf", path: machine.resolve(file) ?? file, before, after }];
+    const keys = Object.fromEntries(changes);
+    return [{ op: "file", ids, kind: "conf", path: machine.resolve(file) ?? file, before, after, keys }];
   });
 }

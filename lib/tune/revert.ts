@@ -12,6 +12,7 @@ import {
   type Step,
   temporaryOf,
 } from "./replace-file.ts";
+import { revertKeys } from "./revert-keys.ts";
 import { writeLive } from "./set-live.ts";
 import { sameText } from "./values.ts";
 
@@ -84,7 +85,9 @@ function revertFile(
       const why =
         now === undefined
           ? revertGone(real, journal, file, { force, onStep: step })
-          : revertBlock(real, file, now, { force, onStep: step });
+          : file.kind === "conf"
+            ? revertConf(real, journal, file, now, { force, onStep: step })
+            : revertBlock(real, file, now, { force, onStep: step });
       if (why !== undefined) return why;
     }
   }
@@ -107,6 +110,25 @@ function revertGone(
   return undefined;
 }
 
+/** Somebody edited the broker's file since: our keys go one by one, while they are ours. */
+function revertConf(
+  real: string,
+  journal: Journal,
+  file: FileRecord,
+  now: Buffer,
+  { force, onStep = () => {} }: RevertOptions,
+): string | undefined {
+  const { text, left } = revertKeys(
+    now.toString("latin1"),
+    journal.restore(file).toString("latin1"),
+    file.keys ?? {},
+    force,
+  );
+  const restored = Buffer.from(text, "latin1");
+  if (!restored.equals(now)) replaceFile(real, now, restored, onStep);
+  return left.length === 0 ? undefined : `somebody changed it since: ${left.join(", ")} (--force takes it back)`;
+}
+
 /** Somebody else wrote into the file since: only our lines go, and only while they are ours. */
 function revertBlock(
   real: string,
@@ -114,7 +136,6 @@ function revertBlock(
   now: Buffer,
   { force, onStep = () => {} }: RevertOptions,
 ): string | undefined {
-  if (file.kind === "conf") return "somebody changed the file since: left as it is";
   const text = now.toString("latin1");
   const { block, after, broken } = splitBlock(text);
   if (broken !== undefined) return broken;

@@ -1,5 +1,11 @@
 import { describe, expect, test } from "bun:test";
-import { decodeProperties, parseProperties, propertyLine, updateProperties } from "../../lib/config/properties.ts";
+import {
+  decodeProperties,
+  parseProperties,
+  propertyLine,
+  updateProperties,
+  updatePropertiesBytes,
+} from "../../lib/config/properties.ts";
 import golden from "../golden/config.json";
 
 type Read = [text: string, read: Record<string, string> | null];
@@ -70,4 +76,16 @@ describe("editing in place", () => {
     expect(updateProperties("b=2", new Map([["a", "1"]]))).toBe("b=2\na=1\n");
     expect(updateProperties("a=1\r\nb=2\r\n", new Map([["b", "3"]]))).toBe("a=1\r\nb=3\r\n");
   });
+});
+
+test("lines keep their own ends, a missing last one stays missing, bytes of another encoding stay", () => {
+  const change = new Map([["b", "3"]]);
+  expect(updateProperties("a=1\r\nb=2\nc=1\r\n", change)).toBe("a=1\r\nb=3\nc=1\r\n");
+  expect(updateProperties("a=1\nb=2", change)).toBe("a=1\nb=3");
+  expect(updateProperties("b=2 \\\n  x", change)).toBe("b=3");
+  expect(updateProperties("\uFEFFb=2\n", change)).toBe("\uFEFFb=3\n");
+  const latin1 = Buffer.from("# gr\xfc\xdfe\nb=2\n", "latin1");
+  expect(updatePropertiesBytes(latin1, change).toString("latin1")).toBe("# gr\xfc\xdfe\nb=3\n");
+  const marked = Buffer.from("\uFEFFb=2\n# \u00e4\n");
+  expect(updatePropertiesBytes(marked, change).toString()).toBe("\uFEFFb=3\n# \u00e4\n");
 });

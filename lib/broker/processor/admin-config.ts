@@ -7,7 +7,7 @@ import { nearest } from "../../base/suggest.ts";
 import { brokerConfigKeys } from "../../config/broker-config.ts";
 import type { Key, Keys } from "../../config/key.ts";
 import { configToProperties } from "../../config/print-config.ts";
-import { decodeProperties, parseProperties, updateProperties } from "../../config/properties.ts";
+import { decodeProperties, parseProperties, updatePropertiesBytes } from "../../config/properties.ts";
 import { RequestCode, ResponseCode } from "../../remoting/codes.ts";
 import type { Connection, ProcessorEntry, RemotingCommand, RemotingResponse } from "../../remoting/types.ts";
 import type { BrokerContext } from "../broker-context.ts";
@@ -64,8 +64,7 @@ export function adminConfigProcessors(context: BrokerContext): [number, Processo
       return response;
     }
     const done = writing.then(async () => {
-      const text = updateProperties(decodeProperties(readFileSync(path)), changes);
-      await writeFileAtomic(path, text, { keepPrevious: true });
+      await writeFileAtomic(path, updatePropertiesBytes(readFileSync(path), changes), { keepPrevious: true });
     });
     writing = done.catch(() => {});
     try {

@@ -9,7 +9,7 @@ import {
   PropertiesError,
   type Property,
   parseProperties,
-  updateProperties,
+  updatePropertiesBytes,
 } from "../../config/properties.ts";
 import { ResponseCode } from "../../remoting/codes.ts";
 import { ResponseError } from "../../remoting/response-error.ts";
@@ -98,8 +98,8 @@ function writeChanges(path: string, changes: ReadonlyMap<string, string>): Promi
   lastWrite = lastWrite
     .catch(() => {})
     .then(() => {
-      const text = existsSync(path) ? decodeProperties(readFileSync(path)) : "";
-      return writeFileAtomic(path, updateProperties(text, changes), { keepPrevious: true });
+      const bytes = existsSync(path) ? readFileSync(path) : new Uint8Array(0);
+      return writeFileAtomic(path, updatePropertiesBytes(bytes, changes), { keepPrevious: true });
     });
   return lastWrite;
 }
