@@ -30,6 +30,10 @@ export const brokerCommand = defineCommand({
       type: "boolean",
       description: "Refuse to start (78) when open files, max_map_count, disk or file system are not fit for it",
     },
+    "stop-with-stdin": {
+      type: "boolean",
+      description: "Stop in good order when standard input ends: a broker that must not outlive who started it",
+    },
     ...serverArgs,
   },
   async run({ args, rawArgs }) {
@@ -53,6 +57,7 @@ export const brokerCommand = defineCommand({
     const runner = new ServiceRunner(service);
     if (alone)
       say("nothing says where the broker is to be reached: it listens on loopback only; set bindAddress or brokerIP1");
+    if (args["stop-with-stdin"]) runner.stopWithStdin();
     await runner.run();
     if (!args.production) warnSoon(config);
   },

@@ -37,6 +37,15 @@ export class ServiceRunner {
     this.stop();
   }
 
+  /** Stops in good order when standard input ends: with the process that holds its other end, however that ended. */
+  stopWithStdin(): void {
+    process.stdin.once("end", () => {
+      if (!this.stopping) say("standard input ended: stopping in good order");
+      this.stop();
+    });
+    process.stdin.resume();
+  }
+
   private onSignal(signal: "SIGTERM" | "SIGINT"): void {
     if (this.stopping) process.exit(SIGNAL_EXIT[signal]);
     say(`${signal}: stopping in good order; once more ends at once`);

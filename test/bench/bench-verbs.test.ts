@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { exitCode } from "../../cmd/bench-run.ts";
 import { type RunRecord, readResult } from "../../lib/bench/result.ts";
 import { type Cluster, startOwnCluster } from "../support/cluster.ts";
-import { runMq, spawnMq } from "../support/run-mq.ts";
+import { readUntil, runMq, spawnMq } from "../support/run-mq.ts";
 import { syntheticRun } from "./synthetic.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mq-bench-verbs-"));
@@ -146,11 +146,9 @@ test("Ctrl-C ends a run with its figures, its files and 130, and the topic is go
   const file = join(folder, "interrupted.json");
   const args = ["bench", "produce", "-n", cluster.namesrvAddr, "--duration", "60s", "--warmup", "0s", "--json", file];
   const child = spawnMq([...args, "--rate", "500"]);
-  const reader = child.stderr.getReader();
   // The first second's line: the load runs.
-  for (let text = ""; !text.includes("msg/s"); ) text += new TextDecoder().decode((await reader.read()).value);
+  await readUntil(child.stderr, "msg/s");
   child.kill("SIGINT");
-  reader.releaseLock();
   expect(await child.exited).toBe(130);
   expect(await new Response(child.stdout).text()).toContain("interrupted: the figures are those until then");
   expect((await readResult(file)).runs[0]?.interrupted).toBe(true);

@@ -1,18 +1,26 @@
 import { describe, expect, test } from "bun:test";
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { readResult } from "../../lib/bench/result.ts";
 import { OwnBroker } from "../../lib/bench/set/own-broker.ts";
 import { setWorks } from "../../lib/bench/set/standard-set.ts";
 import { startOwnCluster } from "../support/cluster.ts";
-import { runMq } from "../support/run-mq.ts";
+import { readUntil, runMq, spawnMq } from "../support/run-mq.ts";
 
 const ENTRY = join(import.meta.dir, "..", "..", "cmd", "mq.ts");
 
 function withFolder<T>(use: (folder: string) => Promise<T>): Promise<T> {
   const folder = mkdtempSync(join(tmpdir(), "mq-set-"));
   return use(folder).finally(() => rmSync(folder, { recursive: true, force: true }));
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
 }
 
 describe("a broker of the benchmark's own", () => {
@@ -27,6 +35,23 @@ describe("a broker of the benchmark's own", () => {
       expect(() => process.kill(broker.pid, 0)).toThrow();
     });
   });
+
+  test("ends with a benchmark that is killed; the next one removes its store", async () => {
+    await withFolder(async (folder) => {
+      const bench = spawnMq(["bench", "--store", folder, "--duration", "5s"]);
+      await readUntil(bench.stderr, "1/7");
+      const broker = Number(readFileSync(`/proc/${bench.pid}/task/${bench.pid}/children`, "utf8"));
+      bench.kill("SIGKILL");
+      await bench.exited;
+      while (isRunning(broker)) await Bun.sleep(20);
+      const [left] = readdirSync(folder);
+      const command = [process.execPath, ENTRY];
+      const next = await OwnBroker.start({ command, folder, settings: { flushDiskType: "ASYNC_FLUSH" } });
+      expect(readdirSync(folder)).not.toContain(left!);
+      await next.stop();
+      expect(readdirSync(folder)).toEqual([]);
+    });
+  }, 60_000);
 
   test("that does not start is told with its last words", async () => {
     await withFolder(async (folder) => {

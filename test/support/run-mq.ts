@@ -28,3 +28,17 @@ export async function runMq(args: string[], options: Parameters<typeof spawnMq>[
   ]);
   return { stdout, stderr, exitCode };
 }
+
+/** Reads until `text` has come, and gives all that came; throws when the stream ends before it. */
+export async function readUntil(stream: ReadableStream<Uint8Array<ArrayBuffer>>, text: string): Promise<string> {
+  const reader = stream.getReader();
+  const decoder = new TextDecoder();
+  let all = "";
+  while (!all.includes(text)) {
+    const { done, value } = await reader.read();
+    if (done) throw new Error(`the stream ended before ${JSON.stringify(text)}: ${all}`);
+    all += decoder.decode(value, { stream: true });
+  }
+  reader.releaseLock();
+  return all;
+}

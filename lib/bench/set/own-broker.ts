@@ -1,4 +1,5 @@
-import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
+import { closeSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { hostname } from "node:os";
 import { join } from "node:path";
 import { performance } from "node:perf_hooks";
 import type { Subprocess } from "bun";
@@ -9,6 +10,7 @@ import { createNamesrv, type Namesrv } from "../../namesrv/namesrv.ts";
 import { createRemotingClient } from "../../remoting/client.ts";
 import { RequestCode, ResponseCode } from "../../remoting/codes.ts";
 import type { RemotingClient } from "../../remoting/types.ts";
+import { readText } from "../resources/machine.ts";
 
 const LOOPBACK = "127.0.0.1";
 const START_MS_MAX = 30_000;
@@ -18,6 +20,9 @@ const SEND_MS_MAX = 1_000;
 /** Topic of the one message that shows that the broker takes messages. */
 const FIRST_TOPIC = "mq-bench-first";
 const LOG_LINES_SHOWN = 5;
+const FOLDER_PREFIX = "mq-bench-";
+/** Host and pid of the benchmark that a folder belongs to. */
+const OWNER_FILE = "owner";
 
 export interface OwnBrokerOptions {
   /** The program that runs `broker` and its flags: this executable. */
@@ -55,7 +60,9 @@ export class OwnBroker {
   /** Rejects with MqError, the broker's last lines in it, when that ends or takes no message in time. */
   static async start({ command, folder: parent, settings }: OwnBrokerOptions): Promise<OwnBroker> {
     mkdirSync(parent, { recursive: true });
-    const folder = mkdtempSync(join(parent, "mq-bench-"));
+    removeLeft(parent);
+    const folder = mkdtempSync(join(parent, FOLDER_PREFIX));
+    writeFileSync(join(folder, OWNER_FILE), `${hostname()} ${process.pid}`);
     const kvConfigPath = join(folder, "kvConfig.json");
     const configStorePath = join(folder, "namesrv.properties");
     const namesrv = createNamesrv(
@@ -69,7 +76,8 @@ export class OwnBroker {
       const log = openSync(join(folder, "broker.log"), "w");
       const began = performance.now();
       child = Bun.spawn([...command, ...brokerArgs(folder, `${LOOPBACK}:${namesrv.port}`, port, settings)], {
-        stdin: "ignore",
+        // Its end tells the broker that this process is gone, killed or not.
+        stdin: "pipe",
         stdout: log,
         stderr: log,
         // Ctrl-C at the terminal is for the benchmark, which then stops its broker.
@@ -122,7 +130,29 @@ function brokerArgs(
     haListenPort: String(freePort()),
     ...settings,
   };
-  return ["broker", "-n", namesrvAddr, ...Object.entries(all).flatMap(([key, value]) => ["--set", `${key}=${value}`])];
+  const flags = Object.entries(all).flatMap(([key, value]) => ["--set", `${key}=${value}`]);
+  return ["broker", "-n", namesrvAddr, "--stop-with-stdin", ...flags];
+}
+
+/** Removes the stores of benchmarks that were killed before they could. */
+function removeLeft(parent: string): void {
+  for (const name of readdirSync(parent)) {
+    if (!name.startsWith(FOLDER_PREFIX)) continue;
+    const folder = join(parent, name);
+    const [host, pid] = readText(join(folder, OWNER_FILE)).split(" ");
+    // A pid says something on its own machine only.
+    if (host === hostname() && Number(pid) > 0 && !isRunning(Number(pid)))
+      rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return !(error instanceof Error && "code" in error && error.code === "ESRCH");
+  }
 }
 
 /** Tries until the broker has taken a message. */
