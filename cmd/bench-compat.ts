@@ -51,6 +51,7 @@ export async function benchCompat(rawArgs: readonly string[]): Promise<void> {
     // The original sends to any topic, and leaves it.
     force: true,
     run: randomBytes(12).toString("hex"),
+    credentials: partial.credentials,
   });
   let asked = false;
   const onSignal = () => {

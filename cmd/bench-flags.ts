@@ -7,6 +7,7 @@ import { PAYLOAD_HEADER_BYTES } from "../lib/bench/load/payload.ts";
 import type { LoadPlan, MessageKind } from "../lib/bench/load/plan.ts";
 import { exportArgs, exportEntries } from "./bench-report.ts";
 import { byteSize, duration, namesrvAddr, namesrvArg, resourceName, topicName, wholeNumber } from "./client-flags.ts";
+import { credentialArgs, credentialEntries, credentialsOf } from "./credential-flags.ts";
 
 const CONNECTIONS_MAX = 10_000;
 const IN_FLIGHT_MAX = 65_536;
@@ -76,6 +77,7 @@ export const loadArgs = {
   gate: { type: "string", description: "Limits: p99<10ms,tps>=12000,errors=0 or rocketmq-ci", valueHint: "limits" },
   strict: { type: "boolean", description: "Exit with 4 where the run is CLIENT-BOUND or SATURATED" },
   quiet: { type: "boolean", description: "No line while it runs" },
+  ...credentialArgs,
   ...exportArgs,
 } satisfies ArgsDef;
 
@@ -129,6 +131,7 @@ export const loadEntries = {
   gate: optional(v.string()),
   strict: optional(v.boolean(), false),
   quiet: optional(v.boolean(), false),
+  ...credentialEntries,
   ...exportEntries,
 };
 
@@ -178,6 +181,7 @@ export function planOf(flags: LoadFlags, verb: VerbOptions): Omit<LoadPlan, "que
     count,
     drainMs: flags["drain-timeout"],
     run: randomBytes(4).readUInt32BE(),
+    credentials: credentialsOf(flags),
   };
 }
 

@@ -47,6 +47,7 @@ export async function runVerb({ verb, options, flags, command, from }: BenchRun)
     readOnly: !options.sends,
     force: flags.force,
     run: runName(),
+    credentials: partial.credentials,
   });
   const interrupt = onInterrupt();
   try {
@@ -121,7 +122,8 @@ export async function measured(
   const resources = sampler.samples.slice(warm && plan.warmupSeconds > 0 ? 1 : 0);
   const run = loadRecord(plan, outcome, { work: verb, verb, startedAt, resources, sameHost: pids.length > 0 });
   const runtime: [string, Record<string, string>][] = [];
-  for (const { brokerName, address } of topic.brokers) runtime.push([brokerName, await brokerRuntime(address)]);
+  for (const { brokerName, address } of topic.brokers)
+    runtime.push([brokerName, await brokerRuntime(address, plan.credentials)]);
   run.runtime = Object.fromEntries(runtime.filter(([, info]) => Object.keys(info).length > 0));
   return run;
 }

@@ -14,6 +14,7 @@ import { runFigures } from "../lib/bench/versus/figures.ts";
 import { exportArgs, exportEntries } from "./bench-report.ts";
 import { BenchExit } from "./bench-run.ts";
 import { duration, namesrvAddr, parseFlags } from "./client-flags.ts";
+import { credentialArgs, credentialEntries, credentialsOf, shownCommand } from "./credential-flags.ts";
 import { print, printTable, say, warn } from "./out.ts";
 import { MQ_VERSION } from "./version.ts";
 
@@ -28,6 +29,7 @@ const flagsSchema = v.object({
   warmup: v.optional(duration, "1s"),
   keep: v.optional(v.boolean(), false),
   quiet: v.optional(v.boolean(), false),
+  ...credentialEntries,
   ...exportEntries,
 });
 
@@ -47,6 +49,7 @@ export const benchSetArgs = {
   warmup: { type: "string", description: "What comes before it", default: "1s", valueHint: "time" },
   keep: { type: "boolean", description: "Leave the topics that were made" },
   quiet: { type: "boolean", description: "The table only, no line while it runs" },
+  ...credentialArgs,
   ...exportArgs,
 } as const;
 
@@ -76,6 +79,7 @@ export async function benchSet(args: Record<string, unknown>, rawArgs: readonly 
       times,
       run: randomBytes(RUN_BYTES).toString("hex"),
       keep: flags.keep,
+      credentials: credentialsOf(flags),
       stopped: interrupt.stopped,
       onWork: (name, about) => tell(`${++done}/${works.length} ${name}: ${about}`),
       onRun: (record) => tell(`    ${lineOf(record)}`),
@@ -86,7 +90,7 @@ export async function benchSet(args: Record<string, unknown>, rawArgs: readonly 
     const result: BenchResult = {
       schema: RESULT_SCHEMA,
       mq: MQ_VERSION,
-      command: ["mq bench", ...rawArgs].join(" "),
+      command: shownCommand("mq bench", rawArgs),
       startedAt,
       machine: machineFacts(),
       brokers: outcome.brokers.map(({ host: _, port: __, ...rest }) => rest),

@@ -14,6 +14,7 @@ import { type LoadFlags, loadArgs, loadEntries, planOf, runName } from "./bench-
 import { EXIT_INTERRUPTED, onInterrupt } from "./bench-interrupt.ts";
 import { BenchExit, measured } from "./bench-run.ts";
 import { parseFlags, positiveNumber } from "./client-flags.ts";
+import { credentialsOf, shownCommand } from "./credential-flags.ts";
 import { print, printTable, say, warn } from "./out.ts";
 import { MQ_VERSION } from "./version.ts";
 
@@ -72,6 +73,7 @@ export const benchSweepCommand = defineCommand({
       readOnly: false,
       force: flags.force,
       run: runName(),
+      credentials: credentialsOf(flags),
     } as const;
     const topic = await LoadTopic.open(where);
     try {
@@ -102,7 +104,7 @@ export const benchSweepCommand = defineCommand({
       const result: BenchResult = {
         schema: RESULT_SCHEMA,
         mq: MQ_VERSION,
-        command: ["mq bench sweep", ...rawArgs].join(" "),
+        command: shownCommand("mq bench sweep", rawArgs),
         startedAt,
         machine: machineFacts(),
         brokers: topic.brokers.map(({ host: _, port: __, ...rest }) => rest),

@@ -3,6 +3,7 @@ import * as v from "valibot";
 import { loadArgs, loadEntries, type VerbOptions } from "./bench-flags.ts";
 import { runVerb } from "./bench-run.ts";
 import { parseFlags, wholeNumber } from "./client-flags.ts";
+import { shownCommand } from "./credential-flags.ts";
 
 const DELAY_LEVELS_MAX = 1000;
 
@@ -13,7 +14,7 @@ function verb(name: string, description: string, options: VerbOptions, from: "fi
     args: loadArgs,
     run({ args, rawArgs }) {
       const flags = parseFlags(v.object(loadEntries), args);
-      return runVerb({ verb: name, options, flags, from, command: ["mq bench", name, ...rawArgs].join(" ") });
+      return runVerb({ verb: name, options, flags, from, command: shownCommand(`mq bench ${name}`, rawArgs) });
     },
   });
 }
@@ -41,7 +42,7 @@ export const benchConsumeCommand = defineCommand({
     const from = v.picklist(["first", "last"], "first or last");
     const flags = parseFlags(v.object({ ...loadEntries, topic: v.nonOptional(loadEntries.topic), from }), args);
     const options = { kind: "plain", sends: false, receives: true } as const;
-    const command = ["mq bench consume", ...rawArgs].join(" ");
+    const command = shownCommand("mq bench consume", rawArgs);
     return runVerb({ verb: "consume", options, flags, from: flags.from, command });
   },
 });
@@ -63,7 +64,7 @@ export const benchBatchCommand = defineCommand({
       args,
     );
     const options = { kind: "batch", sends: true, receives: flags.receive, batch: flags.batch } as const;
-    const command = ["mq bench batch", ...rawArgs].join(" ");
+    const command = shownCommand("mq bench batch", rawArgs);
     return runVerb({ verb: "batch", options, flags, from: "last", command });
   },
 });
@@ -80,7 +81,7 @@ export const benchDelayCommand = defineCommand({
       args,
     );
     const options = { ...plain, kind: "delay", delayLevel: flags.level } as const;
-    const command = ["mq bench delay", ...rawArgs].join(" ");
+    const command = shownCommand("mq bench delay", rawArgs);
     return runVerb({ verb: "delay", options, flags, from: "last", command });
   },
 });
@@ -104,7 +105,7 @@ export const benchTransactionCommand = defineCommand({
     );
     const flags = parseFlags(v.object({ ...loadEntries, "rollback-rate": v.optional(part, "0") }), args);
     const options = { ...plain, kind: "transaction", rollbackRate: flags["rollback-rate"] } as const;
-    const command = ["mq bench transaction", ...rawArgs].join(" ");
+    const command = shownCommand("mq bench transaction", rawArgs);
     return runVerb({ verb: "transaction", options, flags, from: "last", command });
   },
 });

@@ -16,6 +16,7 @@ import { parseNamesrvAddr } from "../lib/client/client-options.ts";
 import { EXIT_INTERRUPTED, onInterrupt } from "./bench-interrupt.ts";
 import { exportArgs, exportEntries } from "./bench-report.ts";
 import { duration, parseFlags, wholeNumber } from "./client-flags.ts";
+import { credentialArgs, credentialEntries, credentialsOf, shownCommand } from "./credential-flags.ts";
 import { REPEATED } from "./flags.ts";
 import { print, say, warn } from "./out.ts";
 import { MQ_VERSION } from "./version.ts";
@@ -32,6 +33,7 @@ const flagsSchema = v.object({
   duration: v.optional(duration, "8s"),
   warmup: v.optional(duration, "2s"),
   keep: v.optional(v.boolean(), false),
+  ...credentialEntries,
   ...exportEntries,
 });
 
@@ -54,6 +56,7 @@ export const benchVersusCommand = defineCommand({
     duration: { type: "string", description: "Measured part of a turn", default: "8s", valueHint: "time" },
     warmup: { type: "string", description: "What comes before it in every turn", default: "2s", valueHint: "time" },
     keep: { type: "boolean", description: "Leave the topics that were made" },
+    ...credentialArgs,
     ...exportArgs,
   },
   async run({ args, rawArgs }) {
@@ -62,16 +65,18 @@ export const benchVersusCommand = defineCommand({
     const targets = args._.map((text) => clusterOf(String(text)));
     if (new Set(targets.map(({ name }) => name)).size < targets.length)
       throw new UsageError("mq bench versus got a name twice, want another name for every cluster");
+    const credentials = credentialsOf(flags);
     const run = randomBytes(RUN_BYTES).toString("hex");
     const startedAt = Date.now();
     const clusters = new Map<string, VersusCluster>();
-    for (const { name, address } of targets) clusters.set(name, await VersusCluster.open(name, address, run));
+    for (const { name, address } of targets)
+      clusters.set(name, await VersusCluster.open(name, address, run, credentials));
     const interrupt = onInterrupt();
     try {
       const result: BenchResult = {
         schema: RESULT_SCHEMA,
         mq: MQ_VERSION,
-        command: ["mq bench versus", ...rawArgs].join(" "),
+        command: shownCommand("mq bench versus", rawArgs),
         startedAt,
         machine: machineFacts(),
         brokers: [...clusters.values()].flatMap(({ brokers }) => brokers.map(({ host: _, port: __, ...rest }) => rest)),

@@ -1,7 +1,7 @@
 import { AdminClient } from "../client/admin/admin-client.ts";
+import { type Credentials, clientRemoting } from "../client/credentials.ts";
 import { parseProperties } from "../config/properties.ts";
 import { listeningPid } from "../os/port-owner.ts";
-import { createRemotingClient } from "../remoting/client.ts";
 import { RequestCode, ResponseCode } from "../remoting/codes.ts";
 import { fileSystemName } from "./resources/machine.ts";
 import type { BrokerRecord } from "./result.ts";
@@ -22,9 +22,14 @@ export interface BrokerFacts extends BrokerRecord {
  * Every master that the name servers know: its settings as it tells them (code 26), version and runtime (code 28), and its process
  * where it runs on this machine. What a broker does not tell is left out. Throws what the name servers' client throws.
  */
-export async function describeBrokers(target: string, namesrvAddr: string, cluster?: string): Promise<BrokerFacts[]> {
-  const admin = new AdminClient({ namesrvAddr });
-  const remoting = createRemotingClient();
+export async function describeBrokers(
+  target: string,
+  namesrvAddr: string,
+  cluster?: string | undefined,
+  credentials?: Credentials | undefined,
+): Promise<BrokerFacts[]> {
+  const admin = new AdminClient({ namesrvAddr, credentials });
+  const remoting = clientRemoting(credentials);
   try {
     const masters = await admin.masters(cluster);
     return await Promise.all(
@@ -63,8 +68,11 @@ export async function describeBrokers(target: string, namesrvAddr: string, clust
 }
 
 /** The broker's runtime information (code 28); empty where it does not answer. */
-export async function brokerRuntime(address: string): Promise<Record<string, string>> {
-  const remoting = createRemotingClient();
+export async function brokerRuntime(
+  address: string,
+  credentials?: Credentials | undefined,
+): Promise<Record<string, string>> {
+  const remoting = clientRemoting(credentials);
   try {
     const request = { code: RequestCode.GET_BROKER_RUNTIME_INFO };
     const response = await remoting.invoke(address, request, TIMEOUT_MS).catch(() => undefined);

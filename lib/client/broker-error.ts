@@ -34,7 +34,8 @@ export function responseCodeName(code: number): string {
 const HINTS: Record<number, string> = {
   [ResponseCode.SYSTEM_BUSY]: "the broker is overloaded: send slower, or try again in a moment",
   [ResponseCode.SERVICE_NOT_AVAILABLE]: "the broker takes no messages now: look at its disk, role and log",
-  [ResponseCode.NO_PERMISSION]: "look at the permission of the topic, the group and the broker",
+  [ResponseCode.NO_PERMISSION]:
+    "look at the permission of the topic, the group and the broker; where it asks for signed requests, set MQ_ACCESS_KEY and MQ_SECRET_KEY",
   [ResponseCode.TOPIC_NOT_EXIST]: "create it with: mq topic create --topic NAME --cluster NAME",
   [ResponseCode.SUBSCRIPTION_GROUP_NOT_EXIST]:
     "create the group, or set autoCreateSubscriptionGroup=true on the broker",

@@ -2,13 +2,13 @@ import { errorText } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
 import { type ConsumerData, encodeHeartbeatData } from "../protocol/body/heartbeat-data.ts";
 import { decodeTopicRouteData, type TopicRouteData } from "../protocol/body/topic-route-data.ts";
-import { createRemotingClient } from "../remoting/client.ts";
 import { RequestCode, ResponseCode } from "../remoting/codes.ts";
 import type { RemotingClient } from "../remoting/types.ts";
 import { BrokerApi } from "./broker-api.ts";
 import { BrokerError, ClientError } from "./broker-error.ts";
 import type { ResolvedClientOptions } from "./client-options.ts";
 import { clientProcessors } from "./client-processors.ts";
+import { clientRemoting } from "./credentials.ts";
 import type { MessageExt } from "./message.ts";
 import type { MessageQueue } from "./message-queue.ts";
 import { NameServers } from "./name-servers.ts";
@@ -95,7 +95,7 @@ export class ClientInstance {
     this.options = options;
     this.clientId = options.clientId;
     this.logger = options.logger;
-    this.remoting = createRemotingClient({
+    this.remoting = clientRemoting(options.credentials, {
       processors: clientProcessors(this),
       onOpen: (_, address) => this.#connected(address),
     });
@@ -483,5 +483,5 @@ function forgetInstance(instance: ClientInstance): void {
 }
 
 function instanceKey(options: ResolvedClientOptions): string {
-  return `${options.clientId}\0${options.namesrvAddr}`;
+  return `${options.clientId}\0${options.namesrvAddr}\0${options.credentials?.accessKey ?? ""}`;
 }

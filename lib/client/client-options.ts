@@ -1,6 +1,7 @@
 import { networkInterfaces } from "node:os";
 import { UsageError } from "../base/errors.ts";
 import { createLogger, type Logger } from "../base/log.ts";
+import { type Credentials, environmentCredentials } from "./credentials.ts";
 
 /** [ClientConfig] What producers, consumers and admin clients have in common. */
 export interface ClientOptions {
@@ -19,6 +20,8 @@ export interface ClientOptions {
   persistConsumerOffsetInterval?: number;
   /** ms that a call which is no send and no pull may take. */
   mqClientApiTimeout?: number;
+  /** Sign every request with these; default: MQ_ACCESS_KEY and MQ_SECRET_KEY, where they are set. */
+  credentials?: Credentials | undefined;
   logger?: Logger;
 }
 
@@ -30,6 +33,7 @@ export interface ResolvedClientOptions {
   heartbeatBrokerInterval: number;
   persistConsumerOffsetInterval: number;
   mqClientApiTimeout: number;
+  credentials: Credentials | undefined;
   logger: Logger;
 }
 
@@ -46,6 +50,7 @@ export function resolveClientOptions(options: ClientOptions, defaultInstanceName
     heartbeatBrokerInterval: options.heartbeatBrokerInterval ?? 30_000,
     persistConsumerOffsetInterval: options.persistConsumerOffsetInterval ?? 5_000,
     mqClientApiTimeout: options.mqClientApiTimeout ?? 3_000,
+    credentials: options.credentials ?? environmentCredentials(),
     logger: options.logger ?? createLogger("client"),
   };
 }

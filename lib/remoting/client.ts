@@ -31,6 +31,8 @@ export interface RemotingClientOptions {
   serializeType?: SerializeType;
   /** Ordinary processors for requests that peers send to this client. */
   processors?: ProcessorTable;
+  /** Every request as it is to leave: with a signature. */
+  sign?: (request: RemotingRequest) => RemotingRequest;
   /** A connection was opened or is gone; `address` as given to invoke. */
   onOpen?: (connection: Connection, address: string) => void;
   onClose?: (connection: Connection, address: string, reason: string) => void;
@@ -56,10 +58,12 @@ class Client implements RemotingClient, ConnectionOwner {
   readonly #peers = new Map<string, Peer>();
   readonly #connections = new Map<SocketConnection, Peer>();
   readonly #stopIdle: () => void;
+  readonly #sign: ((request: RemotingRequest) => RemotingRequest) | undefined;
   #closed = false;
 
   constructor(options: RemotingClientOptions) {
     this.#options = options;
+    this.#sign = options.sign;
     this.serializeType = options.serializeType ?? 0;
     this.#dispatcher = new Dispatcher(options.processors ?? new Map(), this.logger, (error) => this.fatal(error));
     this.#stopIdle = closeIdle(
@@ -69,14 +73,15 @@ class Client implements RemotingClient, ConnectionOwner {
   }
 
   invoke(address: string, request: RemotingRequest, timeoutMs: number): Promise<RemotingCommand> {
+    const signed = this.#sign === undefined ? request : this.#sign(request);
     const open = this.#peers.get(address)?.connection;
-    if (open !== undefined && !open.closed) return open.invoke(request, timeoutMs);
-    return this.#invokeOnNew(address, request, timeoutMs);
+    if (open !== undefined && !open.closed) return open.invoke(signed, timeoutMs);
+    return this.#invokeOnNew(address, signed, timeoutMs);
   }
 
   async invokeOneway(address: string, request: RemotingRequest, timeoutMs: number): Promise<void> {
     const connection = this.#peers.get(address)?.connection ?? (await this.#open(address, timeoutMs));
-    connection.invokeOneway(request);
+    connection.invokeOneway(this.#sign === undefined ? request : this.#sign(request));
   }
 
   closeAddress(address: string, reason: string): void {

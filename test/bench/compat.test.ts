@@ -54,9 +54,16 @@ describe("options of RocketMQ's programs", () => {
     expect(() => originalTool("sweep")).toThrow(/has no "sweep", want produce/);
     const plan = (line: string) => () => originalPlan(flagsOf("producer", line), "", "*", 1);
     expect(plan("-w many")).toThrow('threadCount is "many", want a whole number');
-    expect(plan("-a true")).toThrow("aclEnable is true: mq bench has no signed requests, want false");
+    expect(plan("-c true")).toThrow("compressEnable is true: mq bench has no compression, want false");
     expect(plan("-p 100")).toThrow("propertySize is 100");
     expect(plan("-s 10")).toThrow(/^messageSize is 10, want 48 at least/);
+  });
+
+  test("-a true signs, with the original's keys where none are given", () => {
+    const keys = (line: string) => originalPlan(flagsOf("producer", line), "", "*", 1).credentials;
+    expect(keys("-a true")).toEqual({ accessKey: "rocketmq2", secretKey: "12345678" });
+    expect(keys("-a true -ak me -sk mine")).toEqual({ accessKey: "me", secretKey: "mine" });
+    expect(keys("-a false -ak me -sk mine")).toBeUndefined();
   });
 
   test("threads are requests in flight of one connection", () => {

@@ -9,37 +9,7 @@ import type { LoadPlan } from "../../lib/bench/load/plan.ts";
 import { runLoad, sharesOf } from "../../lib/bench/load/run-load.ts";
 import { loadRecord } from "../../lib/bench/load/to-record.ts";
 import { fakeBroker, type Mischief } from "./fake-broker.ts";
-
-function plan(port: number, changes: Partial<LoadPlan> = {}): LoadPlan {
-  return {
-    topic: "T",
-    queues: [{ brokerName: "b", host: "127.0.0.1", port, queueId: 0, offset: 0 }],
-    kind: "plain",
-    producers: 1,
-    consumers: 1,
-    inFlight: 8,
-    arrival: "uniform",
-    rampSeconds: 0,
-    bodyBytes: 100,
-    payload: new Uint8Array(),
-    batch: 1,
-    header: "rocketmq",
-    tags: "",
-    keyCardinality: 0,
-    delayLevel: 0,
-    delayMs: 0,
-    rollbackRate: 0,
-    expressionType: "TAG",
-    expression: "*",
-    group: "g",
-    pullBatch: 32,
-    warmupSeconds: 0,
-    seconds: 60,
-    drainMs: 300,
-    run: 7,
-    ...changes,
-  };
-}
+import { loadPlan as plan } from "./load-plan.ts";
 
 async function ledgerOf(mischief: Mischief) {
   using broker = fakeBroker(mischief);
@@ -129,6 +99,33 @@ describe("what a run is to be doubted for", () => {
   test("a count says itself how long it takes", async () => {
     expect(await flagsOf({ count: 50 })).toEqual(["SAME-HOST"]);
   });
+});
+
+test("a loop that is late is CLIENT-BOUND only where that is a good part of what was measured", () => {
+  const flags = (responseUs: number) => {
+    const response = new Histogram();
+    for (let i = 0; i < 5000; i++) response.record(responseUs);
+    const second = {
+      second: 10,
+      counts: { sent: 5000, acked: 5000, failed: 0, received: 0, bytesSent: 0, bytesReceived: 0 },
+      latencies: { response: response.snapshot() },
+      inFlight: 0,
+      cpu: 0.5,
+      loopDelayMs: 8,
+    };
+    const outcome = {
+      seconds: [second],
+      errors: {},
+      ledger: new Ledger().part(),
+      drainSeconds: undefined,
+      workers: 1,
+    };
+    const load = plan(1, { rate: 500, seconds: 10, consumers: 0 });
+    const about = { work: "w", verb: "produce", startedAt: 0, resources: [], sameHost: false };
+    return loadRecord(load, outcome, about).flags.map(({ id }) => id);
+  };
+  expect(flags(200_000)).toEqual([]);
+  expect(flags(10_000)).toEqual(["CLIENT-BOUND"]);
 });
 
 test("a count is kept to the message, over any number of connections", async () => {

@@ -20,7 +20,7 @@ describe("frames", () => {
       expect(end).toBe(3 + template.bytes.length);
       const command = decodeCommand(out, 3, end);
       expect(command).toMatchObject({ code: 310, opaque: OPAQUE_BASE + 77, flag: 0, version: 477 });
-      expect({ ...command.ext }).toEqual({ b: "topic", i: "UNIQ_KEY\u000100000abc" });
+      expect({ ...command.ext }).toEqual({ b: "topic", i: "UNIQ_KEY\u000100000ABC" });
       expect(command.body?.toString()).toBe("body");
     });
 });

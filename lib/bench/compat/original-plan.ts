@@ -1,4 +1,5 @@
 import { UsageError } from "../../base/errors.ts";
+import { environmentCredentials } from "../../client/credentials.ts";
 import { PAYLOAD_HEADER_BYTES } from "../load/payload.ts";
 import type { LoadPlan } from "../load/plan.ts";
 import type { OriginalFlags } from "./original-flags.ts";
@@ -7,6 +8,9 @@ import type { OriginalFlags } from "./original-flags.ts";
 const ASYNC_IN_FLIGHT = 10_000;
 /** Keys are seconds there: few different ones. */
 const KEYS = 64;
+/** Keys of the original where none are given [AclClient]. */
+const ACCESS_KEY = "rocketmq2";
+const SECRET_KEY = "12345678";
 const GROUPS = {
   producer: "benchmark_producer",
   batchproducer: "benchmark_batch_producer",
@@ -15,7 +19,6 @@ const GROUPS = {
 
 /** Options that would change the load and that this generator does not have: the original's default is the only value. */
 const NOT_HERE: readonly (readonly [name: string, meaning: string])[] = [
-  ["aclEnable", "signed requests"],
   ["msgTraceEnable", "message trace"],
   ["compressEnable", "compression"],
 ];
@@ -74,6 +77,9 @@ export function originalPlan(
     count: quantity > 0 ? quantity : undefined,
     drainMs: 0,
     run,
+    credentials: flags.on("aclEnable")
+      ? { accessKey: flags.text("accessKey") || ACCESS_KEY, secretKey: flags.text("secretKey") || SECRET_KEY }
+      : environmentCredentials(),
   };
 }
 

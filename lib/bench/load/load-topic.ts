@@ -1,5 +1,6 @@
 import { MqError } from "../../base/errors.ts";
 import { AdminClient } from "../../client/admin/admin-client.ts";
+import type { Credentials } from "../../client/credentials.ts";
 import { type BrokerFacts, describeBrokers, splitAddress } from "../cluster-facts.ts";
 import type { LoadQueue } from "./plan.ts";
 
@@ -22,6 +23,7 @@ export interface LoadTopicOptions {
   readOnly: boolean;
   force: boolean;
   run: string;
+  credentials?: Credentials | undefined;
 }
 
 /** The topic that a load goes to, with its queues and the brokers that have them. */
@@ -52,9 +54,9 @@ export class LoadTopic {
    */
   static async open(options: LoadTopicOptions): Promise<LoadTopic> {
     const name = options.topic ?? `${OWN_PREFIX}${options.run.slice(-8)}`;
-    const admin = new AdminClient({ namesrvAddr: options.namesrvAddr });
+    const admin = new AdminClient({ namesrvAddr: options.namesrvAddr, credentials: options.credentials });
     try {
-      const brokers = await describeBrokers("", options.namesrvAddr, options.cluster);
+      const brokers = await describeBrokers("", options.namesrvAddr, options.cluster, options.credentials);
       if (brokers.length === 0) throw new MqError(`find a broker: ${options.namesrvAddr} knows no master`);
       const there = (await admin.topicRoute(name)) !== undefined;
       if (!there && options.readOnly) throw admin.noRoute(name);

@@ -1,3 +1,4 @@
+import type { Credentials } from "../../client/credentials.ts";
 import type { HistogramSnapshot } from "../histogram.ts";
 import type { HeaderEncoding } from "../raw/frames.ts";
 
@@ -56,6 +57,8 @@ export interface LoadPlan {
   drainMs: number;
   /** Tells this run's messages from others: 32 bits. */
   run: number;
+  /** Every request is signed with these. */
+  credentials?: Credentials | undefined;
 }
 
 /** What one thread does of a plan. */

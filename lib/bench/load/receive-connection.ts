@@ -3,7 +3,7 @@ import { errorText } from "../../base/errors.ts";
 import { giveBack } from "../../base/give-back.ts";
 import { RecordView } from "../../message/record.ts";
 import { RequestCode, ResponseCode } from "../../remoting/codes.ts";
-import { frameTemplate, OPAQUE_BASE } from "../raw/frames.ts";
+import { OPAQUE_BASE, requestFrame } from "../raw/frames.ts";
 import { ResponseHeader } from "../raw/response-reader.ts";
 import { FrameReader } from "./frame-reader.ts";
 import type { Ledger } from "./ledger.ts";
@@ -106,7 +106,7 @@ export class ReceiveConnection {
       subscription: expression,
       expressionType,
     };
-    const { bytes } = frameTemplate(RequestCode.PULL_MESSAGE, fields, Buffer.alloc(0), "rocketmq");
+    const bytes = requestFrame(RequestCode.PULL_MESSAGE, fields, this.#plan.credentials);
     bytes.writeInt32BE(OPAQUE_BASE + index, OPAQUE_AT);
     this.#pending.push(bytes);
   }

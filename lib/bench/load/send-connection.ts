@@ -6,6 +6,7 @@ import { ResponseCode } from "../../remoting/codes.ts";
 import { decodeCommand } from "../../remoting/command.ts";
 import { OPAQUE_BASE, writeFrame } from "../raw/frames.ts";
 import { ResponseHeader } from "../raw/response-reader.ts";
+import { signFrame } from "../raw/signing.ts";
 import { SEQUENCE_MAX } from "./bitmap.ts";
 import { FrameReader } from "./frame-reader.ts";
 import type { Ledger } from "./ledger.ts";
@@ -155,6 +156,7 @@ export class SendConnection {
       if (counterAt >= 0) writeHex(this.#out, at + counterAt, this.#sequence);
       stamp(this.#out, at + start, at + end, this.#sequence++, intendedUs, sentUs);
     }
+    if (template.frame.signing !== undefined) signFrame(template.frame.signing, this.#out, at, this.#outEnd);
     this.#sentAt[slot] = now;
     this.#intendedAt[slot] = intended;
     this.#sequenceOf[slot] = first;

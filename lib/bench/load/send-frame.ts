@@ -4,7 +4,7 @@ import {
   TRANSACTION_ROLLBACK_TYPE,
 } from "../../message/sys-flag.ts";
 import { RequestCode } from "../../remoting/codes.ts";
-import { type FrameTemplate, frameTemplate } from "../raw/frames.ts";
+import { type FrameTemplate, frameTemplate, requestFrame } from "../raw/frames.ts";
 import { bodyTemplate } from "./payload.ts";
 import type { LoadPlan, LoadQueue } from "./plan.ts";
 
@@ -69,7 +69,11 @@ export function sendTemplate(plan: LoadPlan, queue: LoadQueue, producer: number)
   const item = isBatch ? batchItem(body, properties(plan, prefix)) : body;
   const content = isBatch ? Buffer.concat(Array.from({ length: plan.batch }, () => item)) : body;
   const code = isBatch ? RequestCode.SEND_BATCH_MESSAGE : RequestCode.SEND_MESSAGE_V2;
-  const frame = frameTemplate(code, fields, content, plan.header);
+  const frame = frameTemplate(code, fields, content, plan.header, plan.credentials, [
+    BORN_MARK,
+    KEY_MARK,
+    COUNTER_MARK,
+  ]);
   const contentAt = frame.bytes.length - content.length;
   const bodies = Array.from({ length: isBatch ? plan.batch : 1 }, (_, i) => {
     const start = contentAt + i * item.length + (isBatch ? ITEM_HEAD_BYTES : 0);
@@ -127,7 +131,7 @@ export function endTransactionFrame(
     msgId: half.msgId,
     transactionId: half.transactionId,
   };
-  const { bytes } = frameTemplate(RequestCode.END_TRANSACTION, fields, Buffer.alloc(0), "rocketmq");
+  const bytes = requestFrame(RequestCode.END_TRANSACTION, fields, plan.credentials);
   bytes.writeInt32BE(ONEWAY_FLAG, FLAG_AT);
   return bytes;
 }

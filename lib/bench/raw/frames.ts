@@ -1,5 +1,7 @@
+import { type Credentials, signFields } from "../../client/credentials.ts";
 import { RequestCode } from "../../remoting/codes.ts";
 import { FRAME_PREFIX_BYTES } from "../../remoting/frame.ts";
+import { type FrameSigning, fieldsToSign, frameSigning } from "./signing.ts";
 
 /** Opaques begin here: ten digits from the first on, so that a JSON header keeps its length. */
 export const OPAQUE_BASE = 1_000_000_000;
@@ -19,15 +21,23 @@ export interface FrameTemplate {
   /** Offset of eight hex digits that count; -1 where there are none. */
   counterAt: number;
   encoding: HeaderEncoding;
+  /** Where every copy is signed, when its numbers are written. */
+  signing?: FrameSigning | undefined;
 }
 
-/** Frame of a request with a given header encoding [RemotingCommand#encode, RocketMQSerializable]. */
+/**
+ * Frame of a request with a given header encoding [RemotingCommand#encode, RocketMQSerializable]. With credentials, `marks` are the
+ * texts in the fields' values that are written over in every copy.
+ */
 export function frameTemplate(
   code: number,
-  fields: Readonly<Record<string, string>>,
+  values: Readonly<Record<string, string>>,
   body: Uint8Array,
   encoding: HeaderEncoding,
+  credentials?: Credentials | undefined,
+  marks: readonly string[] = [COUNTER_MARK],
 ): FrameTemplate {
+  const fields = credentials === undefined ? values : fieldsToSign(values, credentials);
   const header = encoding === "json" ? jsonHeader(code, fields) : binaryHeader(code, fields);
   const bytes = Buffer.alloc(FRAME_PREFIX_BYTES + header.length + body.length);
   bytes.writeInt32BE(bytes.length - 4, 0);
@@ -37,7 +47,8 @@ export function frameTemplate(
   bytes.set(body, FRAME_PREFIX_BYTES + header.length);
   const opaqueAt =
     encoding === "json" ? bytes.indexOf('"opaque":', FRAME_PREFIX_BYTES) + '"opaque":'.length : FRAME_PREFIX_BYTES + 5;
-  return { bytes, opaqueAt, counterAt: bytes.indexOf(COUNTER_MARK), encoding };
+  const signing = credentials && frameSigning(bytes, fields, body.length, credentials, marks);
+  return { bytes, opaqueAt, counterAt: bytes.indexOf(COUNTER_MARK), encoding, signing };
 }
 
 function jsonHeader(code: number, extFields: Readonly<Record<string, string>>): Buffer {
@@ -98,9 +109,16 @@ function sendFields(topic: string, queueId: number, properties: string, batch: b
 }
 
 /** SEND_MESSAGE_V2 with one message of `bodyBytes`. `run` is the beginning of its ids: 24 hex digits. */
-export function sendTemplate(topic: string, queueId: number, bodyBytes: number, encoding: HeaderEncoding, run: string) {
+export function sendTemplate(
+  topic: string,
+  queueId: number,
+  bodyBytes: number,
+  encoding: HeaderEncoding,
+  run: string,
+  credentials?: Credentials | undefined,
+) {
   const fields = sendFields(topic, queueId, sendProperties(run), false);
-  return frameTemplate(RequestCode.SEND_MESSAGE_V2, fields, bodyOf(bodyBytes), encoding);
+  return frameTemplate(RequestCode.SEND_MESSAGE_V2, fields, bodyOf(bodyBytes), encoding, credentials);
 }
 
 /** SEND_BATCH_MESSAGE: each message as size, magic 0, CRC 0, flag, body, properties [MessageDecoder#encodeMessage]. */
@@ -111,6 +129,7 @@ export function batchTemplate(
   batch: number,
   encoding: HeaderEncoding,
   run: string,
+  credentials?: Credentials | undefined,
 ) {
   const body = bodyOf(bodyBytes);
   const messages = Array.from({ length: batch }, (_, i) => {
@@ -125,7 +144,7 @@ export function batchTemplate(
     return message;
   });
   const fields = sendFields(topic, queueId, sendProperties(run), true);
-  return frameTemplate(RequestCode.SEND_BATCH_MESSAGE, fields, Buffer.concat(messages), encoding);
+  return frameTemplate(RequestCode.SEND_BATCH_MESSAGE, fields, Buffer.concat(messages), encoding, credentials);
 }
 
 /** Bits of a pull's sysFlag [PullSysFlag]: wait for new messages, and the subscription is in the request. */
@@ -141,6 +160,7 @@ export function pullFrame(
   offset: number,
   maxMessages: number,
   waits: boolean,
+  credentials?: Credentials | undefined,
 ): Buffer {
   const fields = {
     consumerGroup,
@@ -155,7 +175,17 @@ export function pullFrame(
     subscription: "*",
     expressionType: "TAG",
   };
-  return frameTemplate(RequestCode.PULL_MESSAGE, fields, Buffer.alloc(0), "rocketmq").bytes;
+  return requestFrame(RequestCode.PULL_MESSAGE, fields, credentials);
+}
+
+/** A request without a body that is sent once, signed where there are credentials. */
+export function requestFrame(
+  code: number,
+  fields: Readonly<Record<string, string>>,
+  credentials: Credentials | undefined,
+): Buffer {
+  const signed = credentials === undefined ? fields : signFields(credentials, fields, undefined);
+  return frameTemplate(code, signed, Buffer.alloc(0), "rocketmq").bytes;
 }
 
 /** Printable bytes that do not compress to nothing and are the same every time. */
@@ -169,7 +199,7 @@ function bodyOf(bytes: number): Buffer {
   return body;
 }
 
-const HEX = Buffer.from("0123456789abcdef");
+const HEX = Buffer.from("0123456789ABCDEF");
 
 /** Copies the template to `out` at `at` with this opaque and counter; returns the end. */
 export function writeFrame(template: FrameTemplate, out: Buffer, at: number, opaque: number, counter: number): number {

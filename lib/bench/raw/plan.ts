@@ -1,3 +1,4 @@
+import type { Credentials } from "../../client/credentials.ts";
 import type { HistogramSnapshot } from "../histogram.ts";
 import type { ClientUse } from "../resources/client-meter.ts";
 import type { HeaderEncoding } from "./frames.ts";
@@ -34,6 +35,8 @@ export interface RawPlan {
   seconds: number;
   /** Beginning of the message ids, hex. */
   run: string;
+  /** Every request is signed with these. */
+  credentials?: Credentials | undefined;
 }
 
 /** What happened in one interval. */

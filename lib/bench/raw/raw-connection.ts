@@ -6,6 +6,7 @@ import type { Histogram } from "../histogram.ts";
 import { type FrameTemplate, OPAQUE_BASE, pullFrame, writeFrame } from "./frames.ts";
 import type { QueueTarget, RawCounts, RawPlan } from "./plan.ts";
 import { ResponseHeader, ResponseReader } from "./response-reader.ts";
+import { signFrame } from "./signing.ts";
 
 /** Answers to a pull that is at the queue's end, or beyond. */
 const PULL_CODES_AT_END: ReadonlySet<number> = new Set([
@@ -161,7 +162,9 @@ export class RawConnection {
       else {
         const template = this.#templates[target]!;
         this.#makeRoom(template.bytes.length);
-        this.#outEnd = writeFrame(template, this.#out, this.#outEnd, OPAQUE_BASE + slot, this.#counter++);
+        const at = this.#outEnd;
+        this.#outEnd = writeFrame(template, this.#out, at, OPAQUE_BASE + slot, this.#counter++);
+        if (template.signing !== undefined) signFrame(template.signing, this.#out, at, this.#outEnd);
         counts.sent += this.#plan.kind === "batch" ? this.#plan.batch : 1;
       }
       counts.bytesSent += this.#outEnd - before;
@@ -169,9 +172,10 @@ export class RawConnection {
   }
 
   #appendPull(slot: number, target: number): void {
-    const { kind, batch, group } = this.#plan;
+    const { kind, batch, group, credentials } = this.#plan;
     const { topic, queueId } = this.#targets[target]!;
-    const frame = pullFrame(`${group}${this.#number}`, topic, queueId, this.#offsets[target]!, batch, kind === "poll");
+    const own = `${group}${this.#number}`;
+    const frame = pullFrame(own, topic, queueId, this.#offsets[target]!, batch, kind === "poll", credentials);
     frame.writeInt32BE(OPAQUE_BASE + slot, OPAQUE_AT);
     this.#makeRoom(frame.length);
     frame.copy(this.#out, this.#outEnd);

@@ -74,10 +74,10 @@ function makeConnections(plan: RawPlan, recorder: RawRecorder): RawConnection[] 
 }
 
 function templateOf(plan: RawPlan, { topic, queueId }: QueueTarget): FrameTemplate {
-  const { bodyBytes, header, run, batch } = plan;
+  const { bodyBytes, header, run, batch, credentials } = plan;
   return plan.kind === "batch"
-    ? batchTemplate(topic, queueId, bodyBytes, batch, header, run)
-    : sendTemplate(topic, queueId, bodyBytes, header, run);
+    ? batchTemplate(topic, queueId, bodyBytes, batch, header, run, credentials)
+    : sendTemplate(topic, queueId, bodyBytes, header, run, credentials);
 }
 
 /** Sends what is due on every tick, each message with the time it should have left at. */

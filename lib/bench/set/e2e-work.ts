@@ -1,3 +1,4 @@
+import { type Credentials, environmentCredentials } from "../../client/credentials.ts";
 import { LoadTopic } from "../load/load-topic.ts";
 import type { LoadPlan } from "../load/plan.ts";
 import { runLoad } from "../load/run-load.ts";
@@ -16,9 +17,18 @@ export const E2E_ABOUT =
 /** Sends at a fixed rate and receives: the set's latency to the consumer, and whether every message came once and whole. */
 export async function runE2e(
   namesrvAddr: string,
-  { times, run, keep, stopped }: { times: TurnTimes; run: string; keep: boolean; stopped: () => boolean },
+  options: {
+    times: TurnTimes;
+    run: string;
+    keep: boolean;
+    credentials?: Credentials | undefined;
+    stopped: () => boolean;
+  },
 ): Promise<RunRecord> {
+  const { times, run, keep, stopped } = options;
+  const credentials = options.credentials ?? environmentCredentials();
   const topic = await LoadTopic.open({
+    credentials,
     namesrvAddr,
     topic: undefined,
     cluster: undefined,
@@ -29,7 +39,7 @@ export async function runE2e(
     run: `${run}e2e`,
   });
   try {
-    const plan = planOn(topic, times, run);
+    const plan = { ...planOn(topic, times, run), credentials };
     const pids = topic.brokers.flatMap(({ brokerName, pid }) =>
       pid === undefined ? [] : [[brokerName, pid] as const],
     );

@@ -1,5 +1,6 @@
 import { statfsSync } from "node:fs";
 import { MqError } from "../../base/errors.ts";
+import type { Credentials } from "../../client/credentials.ts";
 import { type BrokerFacts, brokerRuntime } from "../cluster-facts.ts";
 import { quantile } from "../compare/statistics.ts";
 import { readText } from "../resources/machine.ts";
@@ -48,6 +49,7 @@ export interface SetOptions {
   /** Names this run's topics and messages: 24 hex digits. */
   run: string;
   keep: boolean;
+  credentials?: Credentials | undefined;
   stopped: () => boolean;
   onWork: (name: string, about: string) => void;
   onRun: (record: RunRecord) => void;
@@ -108,7 +110,7 @@ export async function runStandardSet(options: SetOptions): Promise<SetOutcome> {
 }
 
 async function runPart(part: Part, namesrvAddr: string, options: SetOptions, outcome: SetOutcome): Promise<void> {
-  const cluster = await VersusCluster.open("", namesrvAddr, options.run);
+  const cluster = await VersusCluster.open("", namesrvAddr, options.run, options.credentials);
   if (outcome.brokers.length === 0) outcome.brokers = cluster.brokers;
   try {
     for (const name of part.works) {
@@ -123,7 +125,7 @@ async function runPart(part: Part, namesrvAddr: string, options: SetOptions, out
       record.verb = "set";
       record.options.flush = part.settings.flushDiskType ?? null;
       const first = cluster.brokers[0]!;
-      record.runtime = { [first.brokerName]: await brokerRuntime(first.address) };
+      record.runtime = { [first.brokerName]: await brokerRuntime(first.address, options.credentials) };
       outcome.runs.push(record);
       options.onRun(record);
     }

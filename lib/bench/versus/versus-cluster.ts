@@ -1,5 +1,6 @@
 import { MqError } from "../../base/errors.ts";
 import { AdminClient } from "../../client/admin/admin-client.ts";
+import { type Credentials, environmentCredentials } from "../../client/credentials.ts";
 import { type BrokerFacts, brokerRuntime, describeBrokers } from "../cluster-facts.ts";
 import type { QueueTarget, RawOutcome, RawPlan } from "../raw/plan.ts";
 import { runRawLoad } from "../raw/raw-load.ts";
@@ -26,22 +27,35 @@ export class VersusCluster {
   readonly #namesrvAddr: string;
   readonly #prefix: string;
   readonly #run: string;
+  readonly #credentials: Credentials | undefined;
   /** Topics made, and for reading works filled. */
   readonly #prepared = new Map<string, readonly string[]>();
 
-  private constructor(name: string, namesrvAddr: string, brokers: readonly BrokerFacts[], run: string) {
+  private constructor(
+    name: string,
+    namesrvAddr: string,
+    brokers: readonly BrokerFacts[],
+    run: string,
+    credentials: Credentials | undefined,
+  ) {
     this.name = name;
     this.#namesrvAddr = namesrvAddr;
     this.brokers = brokers;
     this.#run = run;
+    this.#credentials = credentials;
     this.#prefix = `mq-bench-${run.slice(-8)}-${name.replace(/[^A-Za-z0-9_-]/g, "_")}`;
   }
 
   /** Finds the brokers behind the name servers. `run` makes topics and message ids unique: 24 hex digits. */
-  static async open(name: string, namesrvAddr: string, run: string): Promise<VersusCluster> {
-    const brokers = await describeBrokers(name, namesrvAddr);
+  static async open(
+    name: string,
+    namesrvAddr: string,
+    run: string,
+    credentials: Credentials | undefined = environmentCredentials(),
+  ): Promise<VersusCluster> {
+    const brokers = await describeBrokers(name, namesrvAddr, undefined, credentials);
     if (brokers.length === 0) throw new MqError(`find a broker of ${name}: ${namesrvAddr} knows no master`);
-    return new VersusCluster(name, namesrvAddr, brokers, run);
+    return new VersusCluster(name, namesrvAddr, brokers, run, credentials);
   }
 
   /** One turn of the work. The record's work and round are the caller's to set. */
@@ -65,7 +79,7 @@ export class VersusCluster {
     const record = rawRecord(plan, outcome, sampler.samples.slice(warm ? 1 : 0), startedAt);
     record.target = this.name;
     const { brokerName, address } = this.brokers[0]!;
-    record.runtime = { [brokerName]: await brokerRuntime(address) };
+    record.runtime = { [brokerName]: await brokerRuntime(address, this.#credentials) };
     if (pids.length > 0) record.flags.push({ id: "SAME-HOST", text: "client and broker share this machine" });
     return record;
   }
@@ -73,7 +87,7 @@ export class VersusCluster {
   /** Deletes the topics of this run; what cannot be deleted is left and returned. */
   async cleanUp(): Promise<string[]> {
     const left: string[] = [];
-    const admin = new AdminClient({ namesrvAddr: this.#namesrvAddr });
+    const admin = new AdminClient({ namesrvAddr: this.#namesrvAddr, credentials: this.#credentials });
     try {
       const { address, cluster } = this.brokers[0]!;
       await inLanes([...this.#prepared.values()].flat(), async (topic) => {
@@ -99,6 +113,7 @@ export class VersusCluster {
       queues,
       group: `${this.#prefix}-`,
       run: this.#run,
+      credentials: this.#credentials,
       warmupSeconds: 0,
       seconds: 1,
     };
@@ -108,7 +123,7 @@ export class VersusCluster {
     const topics = topicNames(work, this.#prefix);
     if (work.pollers !== undefined) topics.push(`${this.#prefix}-${POLLED}`);
     this.#prepared.set(work.name, topics);
-    const admin = new AdminClient({ namesrvAddr: this.#namesrvAddr });
+    const admin = new AdminClient({ namesrvAddr: this.#namesrvAddr, credentials: this.#credentials });
     try {
       const { address } = this.brokers[0]!;
       await inLanes(topics, (topicName) =>

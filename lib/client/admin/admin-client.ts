@@ -1,11 +1,11 @@
 import { parseBody } from "../../protocol/body/tolerant.ts";
 import { decodeTopicRouteData, type TopicRouteData } from "../../protocol/body/topic-route-data.ts";
-import { createRemotingClient } from "../../remoting/client.ts";
 import { RequestCode, ResponseCode } from "../../remoting/codes.ts";
 import type { RemotingClient, RemotingCommand, RemotingRequest } from "../../remoting/types.ts";
 import { BrokerApi } from "../broker-api.ts";
 import { BrokerError, ClientError } from "../broker-error.ts";
 import { DEFAULT_NAMESRV_ADDR } from "../client-options.ts";
+import { type Credentials, clientRemoting } from "../credentials.ts";
 import { compareMessageQueues, type MessageQueue } from "../message-queue.ts";
 import { NameServers } from "../name-servers.ts";
 import {
@@ -45,8 +45,8 @@ export class AdminClient {
   readonly #api: BrokerApi;
   readonly nameServers: NameServers;
 
-  constructor(options: { namesrvAddr?: string | undefined } = {}) {
-    this.#remoting = createRemotingClient();
+  constructor(options: { namesrvAddr?: string | undefined; credentials?: Credentials | undefined } = {}) {
+    this.#remoting = clientRemoting(options.credentials);
     this.#api = new BrokerApi(this.#remoting, TIMEOUT_MS);
     const namesrvAddr = options.namesrvAddr ?? process.env.NAMESRV_ADDR ?? DEFAULT_NAMESRV_ADDR;
     this.nameServers = new NameServers(this.#remoting, namesrvAddr);
