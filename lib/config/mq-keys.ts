@@ -21,6 +21,11 @@ export const mqKeys = {
     true,
     "lock the store pool (transientStorePoolEnable) and the log file in use (warmMapedFileEnable) in memory, as RocketMQ does",
   ),
+  mqLoopLinger: key.int(
+    -1,
+    "microseconds that the event loop looks again before it sleeps, while one request follows another at once: less latency for a core's time; 0 = never, -1 = 150 on four cores and more",
+    { min: -1, max: 1000 },
+  ),
   mqPauseLogPath: key.optional(
     "file for event-loop pauses and heap collections, in /dev/shm for instance; none unless set",
   ),

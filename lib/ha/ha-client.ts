@@ -1,6 +1,7 @@
 import type { Socket } from "bun";
 import { errorText } from "../base/errors.ts";
 import { giveBack } from "../base/give-back.ts";
+import { BUSY_TURN_FRAMES, linger } from "../base/linger.ts";
 import type { Logger } from "../base/log.ts";
 import { readLong } from "../message/long.ts";
 import { parseAddress } from "../remoting/address.ts";
@@ -10,6 +11,8 @@ import { REPORT_BYTES, TRANSFER_HEADER_BYTES, TRANSFER_OFFSET_AT, TRANSFER_SIZE_
 import type { HaClientStatus, HaConfig } from "./types.ts";
 
 /** A master that is away is tried again after this, then after twice as long each time. */
+/** A chunk of fewer bytes is one message or two: its sender may wait for it alone. */
+const SMALL_CHUNK_BYTES = 8192;
 const RETRY_FIRST_MS = 100;
 const RETRY_MAX_MS = 5_000;
 const CONNECT_MS = 3_000;
@@ -132,7 +135,10 @@ export class HaClient {
         socket.setNoDelay(true);
       },
       data: (socket: Socket<Link>, chunk: Buffer) => {
-        if (socket.data === this.link) this.received(chunk);
+        if (socket.data !== this.link) return;
+        const frames = chunk.length < SMALL_CHUNK_BYTES ? 1 : BUSY_TURN_FRAMES;
+        this.received(chunk);
+        linger.turnDone(frames);
       },
       drain: (socket: Socket<Link>) => {
         if (socket.data === this.link) this.drained();

@@ -2,6 +2,7 @@ import { isIP } from "node:net";
 import type { Socket, TCPSocketListener } from "bun";
 import { beginTurn, endTurn } from "../base/clock.ts";
 import { errorText } from "../base/errors.ts";
+import { linger } from "../base/linger.ts";
 import { createLogger, type Logger } from "../base/log.ts";
 import { LogLimit } from "../base/log-limit.ts";
 import { listenError } from "../remoting/listen-error.ts";
@@ -128,6 +129,7 @@ class DefaultHaService implements HaService, ConnectionHost {
         } finally {
           endTurn();
         }
+        linger.turnDone(1);
       },
       drain: (socket: Socket<HaConnection | undefined>) => socket.data?.pump(),
       close: (socket: Socket<HaConnection | undefined>) => this.gone(socket.data),

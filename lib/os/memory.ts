@@ -1,6 +1,8 @@
-import { closeSync, openSync, readFileSync, readSync } from "node:fs";
+import { closeSync, openSync, readSync } from "node:fs";
 import { totalmem } from "node:os";
-import { dirname, join } from "node:path";
+import { type LimitFile, limitFiles, readText } from "./control-group.ts";
+
+const MEMORY_MAX: LimitFile = { v2: "memory.max", v1: "memory.limit_in_bytes", controller: "memory" };
 
 /** Memory of the machine, or of the container where that is less. */
 export function memoryBytes(): number {
@@ -22,43 +24,16 @@ export interface MemoryBound {
  */
 export function memoryBound(root = "/", machineBytes = totalmem()): MemoryBound {
   let bound: MemoryBound = { bytes: machineBytes, source: "the machine" };
-  for (const file of limitFiles(root)) {
+  for (const file of limitFiles(root, MEMORY_MAX)) {
     const bytes = limitIn(file);
     if (bytes !== undefined && bytes < bound.bytes) bound = { bytes, source: file };
   }
   return bound;
 }
 
-/** Limit files of the process's groups, own group first; those of a container's own root last. */
-function limitFiles(root: string): string[] {
-  const files: string[] = [];
-  for (const line of readText(join(root, "proc/self/cgroup")).split("\n")) {
-    const match = /^\d+:([^:]*):(\/.*)$/.exec(line);
-    if (match === null) continue;
-    const [, controllers = "", path = "/"] = match;
-    const v1 = controllers.split(",").includes("memory");
-    if (controllers !== "" && !v1) continue;
-    const base = join(root, "sys/fs/cgroup", v1 ? "memory" : "");
-    const name = v1 ? "memory.limit_in_bytes" : "memory.max";
-    for (let at = path; ; at = dirname(at)) {
-      files.push(join(base, at, name));
-      if (at === "/") break;
-    }
-  }
-  return files;
-}
-
 function limitIn(file: string): number | undefined {
   const text = readText(file).trim();
   return /^\d+$/.test(text) ? Number(text) : undefined;
-}
-
-function readText(file: string): string {
-  try {
-    return readFileSync(file, "latin1");
-  } catch {
-    return "";
-  }
 }
 
 const STATUS_BYTES = 4096;

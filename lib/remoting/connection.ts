@@ -2,6 +2,7 @@ import type { Socket } from "bun";
 import { beginTurn, endTurn, now } from "../base/clock.ts";
 import { errorText } from "../base/errors.ts";
 import { giveBack } from "../base/give-back.ts";
+import { linger } from "../base/linger.ts";
 import type { Logger } from "../base/log.ts";
 import type { LogLimit } from "../base/log-limit.ts";
 import { formatAddress, hostBytes, plainIp } from "./address.ts";
@@ -73,6 +74,8 @@ export class SocketConnection implements Connection {
   #held = false;
   /** Somebody keeps bytes of the chunk whose frames are being served. */
   #chunkKept = false;
+  /** Frames served in this turn. */
+  #frames = 0;
   #closeReason: string | undefined;
   readonly #socket: Socket<SocketConnection | undefined>;
   readonly #owner: ConnectionOwner;
@@ -91,6 +94,7 @@ export class SocketConnection implements Connection {
     this.calls = new Calls(this.remoteAddress);
     this.#output = new Output(socket, this);
     this.#sink = (buffer, start, end) => {
+      this.#frames++;
       if (owner.frame(this, buffer, start, end)) this.#chunkKept = true;
       return !this.#closed && !this.#paused;
     };
@@ -184,6 +188,7 @@ export class SocketConnection implements Connection {
     this.lastReadTime = beginTurn();
     beginOutputTurn();
     this.#chunkKept = !this.#cutter.done;
+    this.#frames = 0;
     try {
       this.#cutter.push(chunk, this.#sink);
     } catch (error) {
@@ -194,6 +199,7 @@ export class SocketConnection implements Connection {
       endTurn();
     }
     if (!this.#chunkKept && this.#cutter.done) giveBack(chunk);
+    linger.turnDone(this.#frames);
   }
 
   drained(): void {
