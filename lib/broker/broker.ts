@@ -6,6 +6,7 @@ import type { BrokerConfig } from "../config/broker-config.ts";
 import { brokerRefusal } from "../config/refusals.ts";
 import { createHaService } from "../ha/ha-service.ts";
 import type { HaService } from "../ha/types.ts";
+import { freePort } from "../os/free-port.ts";
 import { formatAddress, hostBytes } from "../remoting/address.ts";
 import { RequestCode, ResponseCode } from "../remoting/codes.ts";
 import { createRemotingServer } from "../remoting/server.ts";
@@ -560,12 +561,4 @@ async function attempt(logger: Logger, what: string, action: () => Promise<unkno
   } catch (error) {
     logger.error(`${what} failed`, { error: errorText(error) });
   }
-}
-
-/** A port that is free now, for `listenPort=0`: the address must be known before anything listens. */
-function freePort(): number {
-  const probe = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-  const { port } = probe;
-  probe.stop(true);
-  return port;
 }

@@ -7,6 +7,7 @@ import { MqError } from "../../base/errors.ts";
 import { createLogger, type Logger } from "../../base/log.ts";
 import { defaultNamesrvConfig } from "../../config/namesrv-config.ts";
 import { createNamesrv, type Namesrv } from "../../namesrv/namesrv.ts";
+import { freePort } from "../../os/free-port.ts";
 import { createRemotingClient } from "../../remoting/client.ts";
 import { RequestCode, ResponseCode } from "../../remoting/codes.ts";
 import type { RemotingClient } from "../../remoting/types.ts";
@@ -214,12 +215,4 @@ async function registered(namesrvAddr: string): Promise<void> {
 function lastLines(folder: string): string {
   const lines = readFileSync(join(folder, "broker.log"), "utf8").trim().split("\n").slice(-LOG_LINES_SHOWN);
   return lines.length === 1 && lines[0] === "" ? "" : `\n${lines.join("\n")}`;
-}
-
-/** A port that is free now; the child takes it a moment later. */
-function freePort(): number {
-  const listener = Bun.listen({ hostname: LOOPBACK, port: 0, socket: { data() {} } });
-  const { port } = listener;
-  listener.stop(true);
-  return port;
 }
