@@ -41,8 +41,9 @@ export async function benchCompat(rawArgs: readonly string[]): Promise<void> {
   const headline = originalHeadline(flags, group);
   if (headline !== "") print(headline);
   if (expression !== "*") print(`Expression: ${expression}`);
+  const namesrvAddr = flags.text("namesrvAddr") || process.env.NAMESRV_ADDR || DEFAULT_NAMESRV_ADDR;
   const topic = await LoadTopic.open({
-    namesrvAddr: flags.text("namesrvAddr") || process.env.NAMESRV_ADDR || DEFAULT_NAMESRV_ADDR,
+    namesrvAddr,
     topic: partial.topic,
     cluster: undefined,
     queues: QUEUES,
@@ -61,7 +62,11 @@ export async function benchCompat(rawArgs: readonly string[]): Promise<void> {
   process.on("SIGINT", onSignal).on("SIGTERM", onSignal);
   try {
     if (flags.tool === "consumer") print("Consumer Started.");
-    const plan: LoadPlan = { ...partial, queues: topic.queues };
+    const plan: LoadPlan = {
+      ...partial,
+      queues: topic.queues,
+      traceNamesrvAddr: flags.on("msgTraceEnable") ? namesrvAddr : undefined,
+    };
     const lines = new OriginalLines(flags, plan.batch, Date.now());
     const outcome = await runLoad(plan, {
       workers: 1,

@@ -77,6 +77,11 @@ export const loadArgs = {
   gate: { type: "string", description: "Limits: p99<10ms,tps>=12000,errors=0 or rocketmq-ci", valueHint: "limits" },
   strict: { type: "boolean", description: "Exit with 4 where the run is CLIENT-BOUND or SATURATED" },
   quiet: { type: "boolean", description: "No line while it runs" },
+  msgTraceEnable: {
+    type: "boolean",
+    alias: "m",
+    description: "Send RocketMQ's message trace (RMQ_SYS_TRACE_TOPIC) as its clients do",
+  },
   ...credentialArgs,
   ...exportArgs,
 } satisfies ArgsDef;
@@ -131,6 +136,7 @@ export const loadEntries = {
   gate: optional(v.string()),
   strict: optional(v.boolean(), false),
   quiet: optional(v.boolean(), false),
+  msgTraceEnable: optional(v.boolean(), false),
   ...credentialEntries,
   ...exportEntries,
 };

@@ -58,6 +58,7 @@ export async function runVerb({ verb, options, flags, command, from }: BenchRun)
       queues: topic.queues,
       delayMs,
       drainMs: partial.drainMs + delayMs,
+      traceNamesrvAddr: flags.msgTraceEnable ? namesrvAddr : undefined,
     };
     const run = await measured(plan, topic, verb, flags, interrupt.stopped);
     run.interrupted = interrupt.stopped();

@@ -81,6 +81,33 @@ describe("against a broker", () => {
     expect([batch.exitCode, delay.exitCode, half.exitCode]).toEqual([0, 0, 0]);
   });
 
+  test("-m: what was sent and received stands in the trace topic, by its message id", async () => {
+    const traced = await bench(
+      "transaction",
+      "-m",
+      "-k",
+      "--count",
+      "40",
+      "--rollback-rate",
+      "0.5",
+      "--in-flight",
+      "4",
+    );
+    expect([traced.exitCode, traced.stderr]).toEqual([0, ""]);
+    const consume = ["consume", "-t", "RMQ_SYS_TRACE_TOPIC", "-g", "look", "--from", "first", "--json"];
+    const { stdout } = await runMq([...consume, "--timeout", "3s", "-n", cluster.namesrvAddr]);
+    const messages = stdout
+      .trim()
+      .split("\n")
+      .map((line): { keys: string[]; body: string } => JSON.parse(line));
+    const records = messages.flatMap(({ body }) => body.split("\u0002").slice(0, -1));
+    const kinds = records.map((record) => record.split("\u0001"));
+    const idsOf = (kind: string) => new Set(kinds.filter(([name]) => name === kind).map((values) => values[5]!));
+    expect([idsOf("Pub").size, idsOf("EndTransaction").size, idsOf("SubBefore").size]).toEqual([40, 40, 20]);
+    const keys = new Set(messages.flatMap((message) => message.keys));
+    for (const id of idsOf("SubBefore")) expect(idsOf("Pub").has(id) && keys.has(id)).toBe(true);
+  });
+
   test("a limit that is missed: exit 2; a topic that no benchmark made: exit 1, and it is not touched", async () => {
     const missed = await bench("produce", "--count", "100", "--gate", "tps>=900000000,errors=0");
     expect(missed.exitCode).toBe(2);

@@ -18,10 +18,7 @@ const GROUPS = {
 };
 
 /** Options that would change the load and that this generator does not have: the original's default is the only value. */
-const NOT_HERE: readonly (readonly [name: string, meaning: string])[] = [
-  ["msgTraceEnable", "message trace"],
-  ["compressEnable", "compression"],
-];
+const NOT_HERE: readonly (readonly [name: string, meaning: string])[] = [["compressEnable", "compression"]];
 const NOT_HERE_NUMBERS: readonly (readonly [name: string, meaning: string])[] = [
   ["propertySize", "properties of a size"],
   ["sendUnknownRate", "transactions left undecided"],

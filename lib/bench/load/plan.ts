@@ -59,6 +59,8 @@ export interface LoadPlan {
   run: number;
   /** Every request is signed with these. */
   credentials?: Credentials | undefined;
+  /** Send RocketMQ's message trace through these name servers. */
+  traceNamesrvAddr?: string | undefined;
 }
 
 /** What one thread does of a plan. */

@@ -10,6 +10,7 @@ import type { Ledger } from "./ledger.ts";
 import { epochMicros, PayloadView } from "./payload.ts";
 import type { LoadPlan, LoadQueue } from "./plan.ts";
 import type { Recorder } from "./recorder.ts";
+import type { LoadTracing } from "./tracing.ts";
 
 /** Bits of a pull's sysFlag [PullSysFlag]: wait for new messages, and the subscription is in the request. */
 const SUSPEND = 2;
@@ -45,12 +46,20 @@ export class ReceiveConnection {
   readonly #record = new RecordView();
   readonly #payload = new PayloadView();
   readonly #filtered: boolean;
+  readonly #tracing: LoadTracing | undefined;
   #pending: Buffer[] = [];
   #socket: Socket | undefined;
   #receivedAt = 0;
   #stopping = false;
 
-  constructor(plan: LoadPlan, queues: readonly LoadQueue[], recorder: Recorder, ledger: Ledger) {
+  constructor(
+    plan: LoadPlan,
+    queues: readonly LoadQueue[],
+    recorder: Recorder,
+    ledger: Ledger,
+    tracing?: LoadTracing | undefined,
+  ) {
+    this.#tracing = tracing;
     this.#plan = plan;
     this.#recorder = recorder;
     this.#ledger = ledger;
@@ -179,6 +188,7 @@ export class ReceiveConnection {
     queue.expected = queueOffset + 1;
     counts.received++;
     this.#recorder.received++;
+    this.#tracing?.consumed(record, buffer, this.#plan.group, true);
     const nowUs = epochMicros(this.#receivedAt);
     histograms.b2c.record(nowUs - record.bornTimestamp * 1000);
     histograms.s2c.record(nowUs - record.storeTimestamp * 1000);

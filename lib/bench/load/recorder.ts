@@ -20,9 +20,9 @@ export class Recorder {
   /** Messages answered well or not, warm-up included. */
   answered = 0;
 
-  count(error: string): void {
+  count(error: string, times = 1): void {
     const key = this.errors.size >= ERRORS_MAX && !this.errors.has(error) ? "other" : error;
-    this.errors.set(key, (this.errors.get(key) ?? 0) + 1);
+    this.errors.set(key, (this.errors.get(key) ?? 0) + times);
   }
 
   countCode(code: number): void {

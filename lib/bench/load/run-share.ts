@@ -7,6 +7,7 @@ import { type LoadOutcome, type LoadPlan, type LoadQueue, type LoadSecond, type 
 import { ReceiveConnection } from "./receive-connection.ts";
 import { Recorder } from "./recorder.ts";
 import { SendConnection } from "./send-connection.ts";
+import { LoadTracing } from "./tracing.ts";
 
 const SECOND_MS = 1000;
 const NS_PER_MS = 1e6;
@@ -30,10 +31,12 @@ export async function runShare(
   const { plan } = share;
   const recorder = new Recorder();
   const ledger = new Ledger();
+  const tracing =
+    plan.traceNamesrvAddr === undefined ? undefined : new LoadTracing(plan, plan.traceNamesrvAddr, recorder);
   const consumers = deal(share.queues, share.consumers).map(
-    (queues) => new ReceiveConnection(plan, queues, recorder, ledger),
+    (queues) => new ReceiveConnection(plan, queues, recorder, ledger, tracing),
   );
-  const producers = makeProducers(share, recorder, ledger);
+  const producers = makeProducers(share, recorder, ledger, tracing);
   try {
     await Promise.all([...consumers, ...producers].map((connection) => connection.connect()));
     let late = false;
@@ -57,10 +60,12 @@ export async function runShare(
         recorder.errors.set("no answer", (recorder.errors.get("no answer") ?? 0) + producer.inFlight);
     if (late) recorder.count("the broker is a minute behind the rate: ended");
     const drainSeconds = producers.length > 0 && plan.consumers > 0 ? await drain(ledger) : undefined;
+    await tracing?.end();
     addRest(seconds, recorder);
     return { seconds, errors: Object.fromEntries(recorder.errors), ledger: ledger.part(), drainSeconds, workers: 1 };
   } finally {
     for (const connection of [...consumers, ...producers]) connection.close();
+    await tracing?.end();
   }
 }
 
@@ -126,14 +131,19 @@ function begin(share: LoadShare, producers: readonly SendConnection[], onFull: (
 }
 
 /** Every producer sends to one broker's queues; brokers in turn. */
-function makeProducers(share: LoadShare, recorder: Recorder, ledger: Ledger): SendConnection[] {
+function makeProducers(
+  share: LoadShare,
+  recorder: Recorder,
+  ledger: Ledger,
+  tracing: LoadTracing | undefined,
+): SendConnection[] {
   const { plan, count } = share;
   const brokers = byBroker(plan.queues);
   return Array.from({ length: share.producers }, (_, i) => {
     const producer = share.firstProducer + i;
     const budget =
       count === undefined ? undefined : Math.floor(count / share.producers) + (i < count % share.producers ? 1 : 0);
-    return new SendConnection(plan, producer, brokers[producer % brokers.length]!, budget, recorder, ledger);
+    return new SendConnection(plan, producer, brokers[producer % brokers.length]!, budget, recorder, ledger, tracing);
   });
 }
 

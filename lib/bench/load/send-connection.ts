@@ -1,9 +1,11 @@
 import type { Socket } from "bun";
 import { errorText } from "../../base/errors.ts";
 import { giveBack } from "../../base/give-back.ts";
+import type { PubTrace } from "../../client/trace/trace-data.ts";
 import { parseOffsetMsgId } from "../../message/message-id.ts";
 import { ResponseCode } from "../../remoting/codes.ts";
 import { decodeCommand } from "../../remoting/command.ts";
+import { FRAME_PREFIX_BYTES } from "../../remoting/frame.ts";
 import { OPAQUE_BASE, writeFrame } from "../raw/frames.ts";
 import { ResponseHeader } from "../raw/response-reader.ts";
 import { signFrame } from "../raw/signing.ts";
@@ -14,12 +16,18 @@ import { epochMicros, stamp } from "./payload.ts";
 import type { LoadPlan, LoadQueue } from "./plan.ts";
 import type { Recorder } from "./recorder.ts";
 import { endTransactionFrame, type SendTemplate, sendTemplate, writeHex, writeMillis } from "./send-frame.ts";
+import type { LoadTracing, Published } from "./tracing.ts";
 
 /** With a rate, requests that may wait for answers on one connection: what is due beyond them is sent late, and that is measured. */
 export const OPEN_IN_FLIGHT_MAX = 4096;
 /** Bytes of an END_TRANSACTION, names of topic and group included. */
 const END_BYTES_MAX = 1024;
 const OUT_BYTES_MAX = 16 * 1024 * 1024;
+
+/** As `writeHex` writes it. */
+function hexText(value: number): string {
+  return (value >>> 0).toString(16).toUpperCase().padStart(8, "0");
+}
 
 /** One producer: a connection to one broker, its requests in flight in slots, its messages numbered from 0. */
 export class SendConnection {
@@ -29,6 +37,7 @@ export class SendConnection {
   readonly #ledger: Ledger;
   readonly #templates: readonly SendTemplate[];
   readonly #queue: LoadQueue;
+  readonly #tracing: LoadTracing | undefined;
   readonly #slots: number;
   readonly #sentAt: Float64Array;
   readonly #intendedAt: Float64Array;
@@ -58,7 +67,9 @@ export class SendConnection {
     budget: number | undefined,
     recorder: Recorder,
     ledger: Ledger,
+    tracing?: LoadTracing | undefined,
   ) {
+    this.#tracing = tracing;
     this.#plan = plan;
     this.#producer = producer;
     this.#recorder = recorder;
@@ -220,13 +231,33 @@ export class SendConnection {
     histograms.service.record((this.#receivedAt - this.#sentAt[slot]!) * 1000);
     if (this.#plan.rate !== undefined) histograms.response.record((this.#receivedAt - this.#intendedAt[slot]!) * 1000);
     const first = this.#sequenceOf[slot]!;
-    if (this.#plan.kind === "transaction") this.#endTransaction(first, buffer.subarray(headerStart - 8, frameEnd));
-    else for (let i = 0; i < this.#perRequest; i++) this.#ledger.acked(this.#producer, first + i);
+    if (this.#plan.kind !== "transaction")
+      for (let i = 0; i < this.#perRequest; i++) this.#ledger.acked(this.#producer, first + i);
+    if (this.#plan.kind !== "transaction" && this.#tracing === undefined) return;
+    const { ext } = decodeCommand(buffer, headerStart - FRAME_PREFIX_BYTES, frameEnd);
+    const half = this.#tracing?.published(this.#published(slot, first, ext));
+    if (this.#plan.kind === "transaction") this.#endTransaction(first, ext, half);
+  }
+
+  #published(slot: number, first: number, ext: Readonly<Record<string, string>>): Published {
+    const { keyCardinality, bodyBytes } = this.#plan;
+    return {
+      ids: Array.from({ length: this.#perRequest }, (_, i) => this.#uniqKey(first + i)),
+      keys: keyCardinality === 0 ? undefined : `k${hexText(first % keyCardinality)}`,
+      queue: this.#queue,
+      bodyLength: bodyBytes * this.#perRequest,
+      sentAt: this.#sentAt[slot]!,
+      receivedAt: this.#receivedAt,
+      ext,
+    };
+  }
+
+  #uniqKey(sequence: number): string {
+    return this.#templates[0]!.uniqKeyPrefix + hexText(sequence);
   }
 
   /** Which transactions are rolled back follows from their number alone. */
-  #endTransaction(sequence: number, frame: Buffer): void {
-    const { ext } = decodeCommand(frame, 0, frame.length);
+  #endTransaction(sequence: number, ext: Readonly<Record<string, string>>, half: PubTrace | undefined): void {
     const commit =
       Math.floor((sequence + 1) * this.#plan.rollbackRate) === Math.floor(sequence * this.#plan.rollbackRate);
     const place = parseOffsetMsgId(ext.msgId ?? "");
@@ -236,7 +267,8 @@ export class SendConnection {
     }
     if (commit) this.#ledger.acked(this.#producer, sequence);
     else this.#ledger.rolledBack(this.#producer, sequence);
-    const uniqKey = `${this.#templates[0]!.uniqKeyPrefix}${sequence.toString(16).toUpperCase().padStart(8, "0")}`;
+    const uniqKey = this.#uniqKey(sequence);
+    if (half !== undefined) this.#tracing?.ended(half, ext.transactionId ?? uniqKey, commit);
     const end = endTransactionFrame(this.#plan, {
       commitLogOffset: String(place.physicalOffset),
       queueOffset: ext.queueOffset ?? "0",

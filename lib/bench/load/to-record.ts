@@ -99,6 +99,8 @@ function optionsOf(plan: LoadPlan): RunRecord["options"] {
     delayLevel: plan.delayLevel,
     rollbackRate: plan.rollbackRate,
     expression: plan.expression,
+    trace: plan.traceNamesrvAddr !== undefined,
+    signed: plan.credentials !== undefined,
   };
 }
 
