@@ -51,9 +51,9 @@ function readBrokerFile({ machine, options }: TuneContext): BrokerFile | string 
 /** Bytes of the machine's memory, or of the control group where that is less. */
 export function memoryOf({ machine }: TuneContext): { bytes: number; source: string } | undefined {
   const total = machine.meminfo("MemTotal");
-  const group = machine.cgroupAmount("memory.max");
+  const group = machine.memoryMax;
   if (group !== undefined && Number.isFinite(group) && (total === undefined || group < total))
-    return { bytes: group, source: "the control group (memory.max)" };
+    return { bytes: group, source: "the control group" };
   return total === undefined ? undefined : { bytes: total, source: "the machine" };
 }
 

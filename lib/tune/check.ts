@@ -4,7 +4,17 @@ import { itemsFor } from "./items.ts";
 import { readLimits } from "./limits-files.ts";
 import type { Machine } from "./machine.ts";
 import { readSysctlFiles } from "./sysctl-files.ts";
-import type { CheckResult, Profile, Reading, Report, Status, TuneContext, TuneItem, TuneOptions } from "./types.ts";
+import type {
+  CheckResult,
+  Profile,
+  Reading,
+  Report,
+  Status,
+  TuneContext,
+  TuneItem,
+  TuneOptions,
+  Wanted,
+} from "./types.ts";
 import { pair, satisfies } from "./values.ts";
 
 /** Reads and judges every item that was asked for. Changes nothing, throws nothing for what a machine may look like; ConfigError for a broker's file that cannot be used. */
@@ -133,7 +143,7 @@ function verdict(
   item: TuneItem,
   reading: Reading,
   target: string | undefined,
-  wanted: { classic?: string | undefined; modern?: string | undefined },
+  wanted: Wanted,
   profile: Profile,
   machine: Machine,
 ): { status: Status; reason: string } {
@@ -166,10 +176,10 @@ function verdict(
       return { status: "INFO", reason: note ?? `not the classic's ${target}, but today's advice` };
     return { status: note === undefined ? item.off : "INFO", reason: note ?? item.cost };
   }
-  return kept(item, reading, target, wanted.classic);
+  return kept(item, reading, wanted[profile] ?? target, wanted.classic);
 }
 
-/** The live value is good: will it be after the next boot? */
+/** The live value is good: will it be after the next boot? `target` is what is wanted, not a higher floor that happens to be there. */
 function kept(
   item: TuneItem,
   { live, persisted, source, note }: Reading,

@@ -6,6 +6,7 @@ import { LIMIT_ITEMS } from "./items/limits.ts";
 import { NET_ITEMS } from "./items/net.ts";
 import { RUNTIME_ITEMS } from "./items/runtime.ts";
 import { STORE_ITEMS } from "./items/store.ts";
+import { UNIT_ITEMS } from "./items/unit.ts";
 import { VM_ITEMS } from "./items/vm.ts";
 import type { TuneItem, TuneOptions } from "./types.ts";
 
@@ -18,6 +19,7 @@ export const ITEMS: readonly TuneItem[] = [
   ...DISK_ITEMS,
   ...NET_ITEMS,
   ...HOST_ITEMS,
+  ...UNIT_ITEMS,
   ...CONFLICT_ITEMS,
 ];
 

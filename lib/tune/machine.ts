@@ -3,7 +3,7 @@ import { arch, hostname } from "node:os";
 import { posix } from "node:path";
 import { Tree } from "./tree.ts";
 import type { HostFacts } from "./types.ts";
-import { amount } from "./values.ts";
+import { amount, UNLIMITED } from "./values.ts";
 
 /** What a command said; undefined status: it could not be started. */
 export interface Ran {
@@ -12,6 +12,9 @@ export interface Ran {
   error: string;
 }
 
+const CGROUP_V1_MEMORY = "/sys/fs/cgroup/memory";
+/** Version 1 says the largest page-aligned number for no limit. */
+const V1_UNLIMITED = 2 ** 62;
 const PROCESSES_MAX = 4096;
 const RUN_TIMEOUT_MS = 10_000;
 
@@ -139,6 +142,37 @@ export class Machine extends Tree {
       folder = folder === "/sys/fs/cgroup" ? undefined : posix.dirname(folder);
     }
     return smallest;
+  }
+
+  /** Bytes that the control groups of version 1 or 2 leave: the least of the own one and all above it; undefined: no group says. */
+  get memoryMax(): number | undefined {
+    const own = this.cgroupAmount("memory.max");
+    if (own !== undefined) return own;
+    const line = /^\d+:(?:[^:]*,)?memory(?:,[^:]*)?:(\/.*)$/m.exec(this.text("/proc/self/cgroup") ?? "");
+    let smallest: number | undefined;
+    for (let path = line?.[1]; path !== undefined; path = path === "/" ? undefined : posix.dirname(path)) {
+      const found = amount(this.value(posix.join(CGROUP_V1_MEMORY, path, "memory.limit_in_bytes")) ?? "");
+      if (found === undefined) continue;
+      const bytes = found >= V1_UNLIMITED ? UNLIMITED : found;
+      smallest = Math.min(smallest ?? bytes, bytes);
+    }
+    return smallest;
+  }
+
+  /** Cores that the control groups leave, by cpu.max or cpu.cfs_quota_us: the least; undefined: all. */
+  get coresMax(): number | undefined {
+    let least: number | undefined;
+    const take = (quota: number, period: number) => {
+      if (quota > 0 && period > 0) least = Math.min(least ?? quota / period, quota / period);
+    };
+    for (let folder = this.cgroup; folder?.startsWith("/sys/fs/cgroup"); ) {
+      const [quota = "", period = "100000"] = (this.value(`${folder}/cpu.max`) ?? "").split(/\s+/);
+      take(Number(quota), Number(period));
+      folder = folder === "/sys/fs/cgroup" ? undefined : posix.dirname(folder);
+    }
+    for (const folder of ["/sys/fs/cgroup/cpu", "/sys/fs/cgroup/cpu,cpuacct"])
+      take(Number(this.value(`${folder}/cpu.cfs_quota_us`)), Number(this.value(`${folder}/cpu.cfs_period_us`)));
+    return least;
   }
 
   /** Kernel parameters cannot be written, as in most containers. */

@@ -39,6 +39,7 @@ export function snippetText(kind: SnippetKind, report: Report): string {
         "LimitNPROC=4096",
         "LimitAS=infinity",
         "MemoryDenyWriteExecute=no",
+        "MemoryMax=90%",
       ].join("\n");
     case "k8s":
       return [

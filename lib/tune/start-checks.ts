@@ -10,7 +10,7 @@ import type { CheckResult, Profile, TuneContext, TuneItem } from "./types.ts";
 import { bytesText } from "./values.ts";
 
 /** Rows about files of logins and services, which say nothing of the process that runs already, and the probe of the clock. */
-const NOT_AT_START = /^(limits\.(?!process|nr-open)|conflict\.|cpu\.)/;
+const NOT_AT_START = /^(limits\.(?!process|nr-open)|conflict\.|cpu\.|unit\.memory)/;
 
 /** Reads files only: a start waits for no other program. */
 class FilesOnly extends Machine {

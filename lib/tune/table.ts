@@ -98,7 +98,12 @@ function summaryText({ summary, checks }: Report, changes: number): string {
   ];
   const next =
     changes === 0 ? "Nothing to apply." : `${changes} can be applied: mq tune diff shows how, mq tune --apply does it.`;
-  return ["", `${checks.length} checks: ${parts.join(", ")}.`, next, "mq tune explain CHECK tells more."].join("\n");
+  return [
+    "",
+    `${checks.length} ${checks.length === 1 ? "check" : "checks"}: ${parts.join(", ")}.`,
+    next,
+    "mq tune explain CHECK tells more.",
+  ].join("\n");
 }
 
 /** `mq tune explain ID`. */

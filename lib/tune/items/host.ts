@@ -129,12 +129,12 @@ const cgroup: TuneItem = {
 };
 
 function cgroupReading({ machine }: TuneContext): Reading {
-  if (machine.cgroup === undefined) return { absent: "no control group of version 2" };
-  const max = machine.cgroupAmount("memory.max") ?? Number.POSITIVE_INFINITY;
+  const found = machine.memoryMax;
+  const cores = machine.coresMax;
+  if (machine.cgroup === undefined && found === undefined && cores === undefined)
+    return { absent: "no control group bounds memory or processors" };
+  const max = found ?? Number.POSITIVE_INFINITY;
   const high = machine.cgroupAmount("memory.high") ?? Number.POSITIVE_INFINITY;
-  const cpu = machine.value(`${machine.cgroup}/cpu.max`);
-  const [quota, period] = (cpu ?? "max 100000").split(/\s+/);
-  const cores = quota === "max" ? undefined : Number(quota) / Number(period ?? 100_000);
   const live = Number.isFinite(max) ? bytesText(max) : "no limit";
   const said = `memory ${live}, ${cores === undefined ? "all cores" : `${cores.toFixed(1)} cores`}`;
   if (max < 2 * GIB) return { live, status: "WARN", note: `${said}: less than 2 GiB for broker and page cache` };
@@ -232,35 +232,6 @@ const timeSync: TuneItem = {
   wanted: () => ({}),
 };
 
-const jit: TuneItem = {
-  id: "unit.jit",
-  title: "the unit lets mq compile its code",
-  persist: "UNIT",
-  effect: "restart",
-  revert: "restart",
-  reach: "runtime",
-  compare: "same",
-  off: "FAIL",
-  must: false,
-  cost: "with MemoryDenyWriteExecute the runtime interprets: many times slower, without a word",
-  explain: {
-    what: "MemoryDenyWriteExecute=yes forbids memory that is written and then run.",
-    why: "mq's runtime compiles hot code while it runs. Forbidden that, it goes on interpreting: a loop took 9.8 s instead of 0.5 s.",
-    risk: "One hardening option less for this unit.",
-    verify: "systemctl show -p MemoryDenyWriteExecute UNIT",
-  },
-  read: ({ machine, options }): Reading => {
-    if (!machine.hasSystemd) return { absent: "no systemd here" };
-    if (unitFile(machine, options.unit) === undefined) return { absent: `there is no unit ${options.unit}.service` };
-    const set = readUnit(machine, options.unit).get("MemoryDenyWriteExecute");
-    const on = /^(yes|true|on|1)$/i.test(set?.value ?? "no");
-    const live = on ? "yes" : "no";
-    return { live, persisted: live, source: set?.source };
-  },
-  wanted: () => ({ classic: "no", modern: "no", dev: "no" }),
-  change: (target, { options }) => [{ kind: "unit", unit: options.unit, key: "MemoryDenyWriteExecute", value: target }],
-};
-
 const runtimeEnv: TuneItem = {
   ...REPORT_ONLY,
   id: "env.bun",
@@ -309,4 +280,4 @@ const kind: TuneItem = {
 };
 
 export const MEMORY_ITEMS: readonly TuneItem[] = [thp, numa, swap, cgroup];
-export const HOST_ITEMS: readonly TuneItem[] = [clocksource, governor, timeSync, jit, runtimeEnv, kind];
+export const HOST_ITEMS: readonly TuneItem[] = [clocksource, governor, timeSync, runtimeEnv, kind];

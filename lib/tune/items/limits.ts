@@ -1,7 +1,7 @@
 import { readLimits, userLimit } from "../limits-files.ts";
 import { NR_OPEN_DEFAULT, nrOpenAtBoot } from "../plan.ts";
 import type { Change, Explain, Reading, TuneContext, TuneItem, Wanted } from "../types.ts";
-import { readUnit, unitFile } from "../unit-files.ts";
+import { readManager, readUnit, unitFile } from "../unit-files.ts";
 import { amount, pair, satisfies, UNLIMITED } from "../values.ts";
 import { sysctlItem } from "./sysctl-item.ts";
 
@@ -68,8 +68,9 @@ function unitLimit({ machine, options }: TuneContext, item: string): Reading {
   const { unit } = options;
   if (unitFile(machine, unit) === undefined && options.unitGiven !== true)
     return { absent: `there is no unit ${unit}.service; --unit NAME names yours` };
-  const set = readUnit(machine, unit).get(UNIT_KEYS[item]!);
-  if (set === undefined) return { live: machine.hasSystemd ? systemDefault(item) : undefined };
+  const key = UNIT_KEYS[item]!;
+  const set = readUnit(machine, unit).get(key) ?? readManager(machine).get(`Default${key}`);
+  if (set === undefined) return { live: systemDefault(item) };
   const text = set.value.replaceAll("infinity", "unlimited");
   const live = text.includes(":") ? text : `${text}:${text}`;
   return { live, persisted: live, source: set.source };
@@ -153,6 +154,19 @@ interface LimitRow {
   explain: Explain;
 }
 
+/** The least number of tasks: of RocketMQ's page, for nproc and what bounds it besides. */
+const TASKS = 4096;
+
+/** What else bounds threads: TasksMax of the unit, pids.max of a container. */
+function fewTasks({ machine, options }: TuneContext): { note: string; ofUnit: boolean } | undefined {
+  const set = machine.hasSystemd ? readUnit(machine, options.unit).get("TasksMax") : undefined;
+  if (set !== undefined && (amount(set.value) ?? TASKS) < TASKS)
+    return { note: `${set.source} allows ${set.value} tasks (TasksMax), want ${TASKS}`, ofUnit: true };
+  const pids = machine.container === undefined ? undefined : machine.cgroupAmount("pids.max");
+  if (pids === undefined || pids >= TASKS) return undefined;
+  return { note: `the container may have ${pids} tasks (pids.max), want ${TASKS}`, ofUnit: false };
+}
+
 /** A limit of the broker's user at login and, where there is one, of its unit: the smaller one is shown. */
 function limitItem(item: "memlock" | "nproc" | "as", row: LimitRow): TuneItem {
   return {
@@ -168,7 +182,9 @@ function limitItem(item: "memlock" | "nproc" | "as", row: LimitRow): TuneItem {
     cost: row.cost,
     explain: row.explain,
     read: (context) => {
+      const few = item === "nproc" ? fewTasks(context) : undefined;
       const login = loginLimit(context, context.options.user, item);
+      if (few !== undefined) return { ...login, absent: undefined, status: "WARN", note: few.note };
       const unit = unitLimit(context, item);
       if (unit.absent !== undefined || unit.live === undefined) return login;
       if (login.absent !== undefined || login.live === undefined) return unit;
@@ -185,8 +201,13 @@ function limitItem(item: "memlock" | "nproc" | "as", row: LimitRow): TuneItem {
       if (login.absent === undefined && !satisfies(unknown, target, "at least"))
         changes.push({ kind: "limit", domain: user, item, soft: limitsText(item, soft), hard: limitsText(item, hard) });
       const service = unitLimit(context, item);
-      if (service.absent === undefined && !satisfies(service.live ?? "0", target, "at least"))
+      if (
+        service.absent === undefined &&
+        !satisfies(service.live ?? (item === "memlock" ? "0" : target), target, "at least")
+      )
         changes.push({ kind: "unit", unit, key: UNIT_KEYS[item]!, value: unitText(target) });
+      if (item === "nproc" && fewTasks(context)?.ofUnit === true)
+        changes.push({ kind: "unit", unit, key: "TasksMax", value: String(TASKS) });
       return changes;
     },
   };
@@ -287,7 +308,7 @@ export const LIMIT_ITEMS: readonly TuneItem[] = [
   limitItem("nproc", {
     title: "processes and threads of the broker's user",
     cost: "no more threads can be started",
-    wanted: { classic: "4096:4096", modern: "4096:4096", dev: "1024:1024" },
+    wanted: { classic: `${TASKS}:${TASKS}`, modern: `${TASKS}:${TASKS}`, dev: "1024:1024" },
     explain: {
       what: "How many processes and threads a user may have.",
       why: "mq needs few dozens; 4096 leaves room for shells and tools.",

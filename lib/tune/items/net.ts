@@ -38,6 +38,11 @@ export const NET_ITEMS: readonly TuneItem[] = [
       verify: "nstat -az TcpExtListenOverflows",
     },
     wanted: { modern: "4096" },
+    // The kernel computes its default from the memory.
+    adjust: (reading) =>
+      reading.persisted === undefined && (amount(reading.live ?? "") ?? 0) >= 4096
+        ? { ...reading, note: "the kernel's own value is high enough" }
+        : reading,
   }),
   sysctlItem({
     id: "net.slow-start-after-idle",

@@ -25,7 +25,8 @@ const PROVED = new Set(["ext4", "xfs"]);
 
 /** Disk fill in percent without a broker's file: RocketMQ's defaults. */
 const DEFAULT_RATIOS = { delete: 75, force: 85, refuse: 90 };
-const INODES_FREE_MIN = 10_000;
+/** Below this the next files of a few topics cannot be made. */
+const INODES_FREE_MIN = 1_000;
 
 /** Where the store is: the broker's file says it, else whoever asks. */
 function storeOf(context: TuneContext, source: BrokerSource): string {
@@ -99,6 +100,14 @@ function spaceReading(context: TuneContext, source: BrokerSource): Reading {
   const live = `${used}% used`;
   const where = `${disk.path} is ${used} % full, ${bytesText(disk.freeBytes)} are free`;
   const file = config?.mappedFileSizeCommitLog ?? 0;
+  const inodes = disk.inodes > 0 ? Math.ceil((1 - disk.inodesFree / disk.inodes) * 100) : 0;
+  const inodesText = `${disk.inodesFree} of ${disk.inodes} inodes of ${disk.path} are free`;
+  if (disk.inodes > 0 && disk.inodesFree < INODES_FREE_MIN)
+    return {
+      live,
+      status: "FAIL",
+      note: `${inodesText}, want ${INODES_FREE_MIN}: no new file can be made without one`,
+    };
   if (used >= limits.refuse)
     return { live, status: "FAIL", note: `${where}: sends are refused from ${limits.refuse} % on` };
   if (disk.freeBytes < 2 * file)
@@ -107,8 +116,8 @@ function spaceReading(context: TuneContext, source: BrokerSource): Reading {
     return { live, status: "WARN", note: `${where}: files are deleted at any age from ${limits.force} % on` };
   if (used >= limits.delete)
     return { live, status: "WARN", note: `${where}: files go before their time from ${limits.delete} % on` };
-  if (disk.inodes > 0 && disk.inodesFree < INODES_FREE_MIN)
-    return { live, status: "WARN", note: `${disk.inodesFree} inodes are free, want ${INODES_FREE_MIN} at least` };
+  if (inodes >= limits.delete)
+    return { live, status: "WARN", note: `${inodesText}: ${inodes} % are used, want less than ${limits.delete} %` };
   return { live, status: "OK", note: where };
 }
 

@@ -1,5 +1,6 @@
 import { readSysctlFiles, winner } from "../sysctl-files.ts";
-import type { Hazard, TuneContext, TuneItem, Wanted } from "../types.ts";
+import type { Hazard, Reading, TuneContext, TuneItem, Wanted } from "../types.ts";
+import { amount } from "../values.ts";
 import { readSysctl, sysctlItem } from "./sysctl-item.ts";
 
 const GIB = 1024 ** 3;
@@ -136,6 +137,17 @@ function swappinessWanted(context: TuneContext): Wanted {
   return hasSwap(context) ? { classic: "1", modern: "1" } : { classic: "1" };
 }
 
+/** A default that the kernel computes from the memory comes back by itself at each boot. */
+function ownValue(wanted: (context: TuneContext) => Wanted): (reading: Reading, context: TuneContext) => Reading {
+  return (reading, context) => {
+    const floor = amount(wanted(context).modern ?? "");
+    const isEnough = floor !== undefined && (amount(reading.live ?? "") ?? 0) >= floor;
+    return reading.persisted === undefined && isEnough
+      ? { ...reading, note: "the kernel's own value is high enough" }
+      : reading;
+  };
+}
+
 function minFreeAdvice({ machine }: TuneContext): Wanted {
   const memory = machine.meminfo("MemTotal");
   // A floor below which the allocator has nothing in hand, never above 5 % of the memory.
@@ -145,7 +157,7 @@ function minFreeAdvice({ machine }: TuneContext): Wanted {
 export const VM_ITEMS: readonly TuneItem[] = [
   sysctlItem({
     key: "vm.max_map_count",
-    defaults: ["65530", "262144", "1048576"],
+    defaults: ["65530"],
     title: "mappings a process may have",
     compare: "at least",
     off: "FAIL",
@@ -240,6 +252,7 @@ export const VM_ITEMS: readonly TuneItem[] = [
       verify: "grep allocstall /proc/vmstat   stands still under load",
     },
     wanted: minFreeAdvice,
+    adjust: ownValue(minFreeAdvice),
   }),
   sysctlItem({
     key: "vm.watermark_scale_factor",
