@@ -112,6 +112,8 @@ export async function measured(
     onSecond: (second) => {
       sampler.sample();
       full ??= guard.full();
+      if (second.notes !== undefined) line.clear();
+      for (const note of second.notes ?? []) warn(note);
       if (quiet) return;
       if (line.on) line.show(liveText(plan, second));
       else say(liveText(plan, second));
@@ -157,6 +159,7 @@ export function exitCode(run: RunRecord, missed: readonly string[], strict: bool
   if (run.interrupted === true) return EXIT_INTERRUPTED;
   if (missed.length > 0) return BenchExit.missed;
   if (strict && run.flags.some(({ id }) => id === "CLIENT-BOUND" || id === "SATURATED")) return BenchExit.invalid;
+  if (run.flags.some(({ id }) => id === "UNREACHED")) return ExitCode.failure;
   if (run.counts.acked === 0 && run.counts.received === 0) return ExitCode.failure;
   return ExitCode.ok;
 }

@@ -79,6 +79,8 @@ const ledgerSchema = v.object({
   corrupt: amount,
   reordered: amount,
   gaps: amount,
+  /** Acknowledged, and not received from brokers that were gone at the end: lost or not, nobody could ask. */
+  unreached: v.optional(amount),
   /** The first cases of each, for a person. */
   examples: v.pipe(v.array(text), v.maxLength(LIST_MAX)),
 });

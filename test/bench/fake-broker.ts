@@ -1,3 +1,4 @@
+import type { Socket } from "bun";
 import { crc32 } from "../../lib/base/crc32.ts";
 import { FrameReader } from "../../lib/bench/load/frame-reader.ts";
 import { RequestCode, ResponseCode } from "../../lib/remoting/codes.ts";
@@ -21,6 +22,10 @@ export interface Mischief {
   lie?: number;
   /** Stands still for so long once so many messages have come. */
   stall?: { after: number; ms: number };
+  /** All connections are cut when that message comes, stored and not answered; new ones are taken. */
+  hangUp?: number;
+  /** The same, and nobody is there any more. */
+  leave?: number;
 }
 
 const MAGIC_V1 = -626843481;
@@ -70,9 +75,12 @@ export function fakeBroker(mischief: Mischief = {}) {
   const bodies: (Buffer | undefined)[] = [];
   let came = 0;
   let stalledUntil = 0;
+  const sockets = new Set<Socket<{ reader: FrameReader; waiting: Buffer[] }>>();
   const store = (body: Buffer): number => {
     const number = came++;
     if (mischief.stall?.after === number) stalledUntil = performance.now() + mischief.stall.ms;
+    if (number === mischief.hangUp) for (const socket of sockets) socket.terminate();
+    if (number === mischief.leave) server.stop(true);
     if (number === mischief.drop) return ResponseCode.SUCCESS;
     if (number === mischief.busy) return ResponseCode.SYSTEM_BUSY;
     if (number === mischief.skip) bodies.push(undefined);
@@ -106,7 +114,9 @@ export function fakeBroker(mischief: Mischief = {}) {
           waiting.push(Buffer.from(buffer.subarray(headerStart - 8, end)));
         });
         socket.data = { reader, waiting };
+        sockets.add(socket);
       },
+      close: (socket) => void sockets.delete(socket),
       data(socket, chunk) {
         const { reader, waiting } = socket.data;
         reader.push(chunk);

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { exitCode } from "../../cmd/bench-run.ts";
 import { Histogram } from "../../lib/bench/histogram.ts";
 import { Bitmap, bitCount, either, firstBits, without } from "../../lib/bench/load/bitmap.ts";
 import { FrameReader } from "../../lib/bench/load/frame-reader.ts";
@@ -118,6 +119,7 @@ test("a loop that is late is CLIENT-BOUND only where that is a good part of what
       errors: {},
       ledger: new Ledger().part(),
       drainSeconds: undefined,
+      unreached: [],
       workers: 1,
     };
     const load = plan(1, { rate: 500, seconds: 10, consumers: 0 });
@@ -178,6 +180,35 @@ test("a broker that is gone ends the load with the reason", async () => {
   gone[Symbol.dispose]();
   expect(runLoad(plan(gone.port, { count: 10 }))).rejects.toThrow();
   expect((await runLoad(plan(port, { count: 10, drainMs: 2000 }))).drainSeconds).toBeNumber();
+});
+
+test("a connection that is cut is opened again: nothing is lost, and what had no answer is told", async () => {
+  for (const load of [{ count: 400 }, { count: 400, rate: 2000 }]) {
+    using broker = fakeBroker({ hangUp: 100 });
+    const notes: string[] = [];
+    const outcome = await runLoad(plan(broker.port, { ...load, drainMs: 5000 }), {
+      onSecond: (second) => notes.push(...(second.notes ?? [])),
+    });
+    const { ledger } = verdict(outcome.ledger);
+    expect(ledger).toMatchObject({ lost: 0, duplicates: 0, reordered: 0, corrupt: 0 });
+    expect(ledger.acked).toBeGreaterThan(300);
+    expect(ledger.unknownOk).toBeGreaterThan(0);
+    expect(outcome.errors).toEqual({ "producer: connection closed": 1, "consumer: connection closed": 1 });
+    expect(notes[0]).toBe(`127.0.0.1:${broker.port}: connection closed; trying again`);
+    expect(outcome.unreached).toEqual([]);
+  }
+});
+
+test("of messages that a broker took with it nobody says that they are lost", async () => {
+  using broker = fakeBroker({ leave: 300, stall: { after: 250, ms: 50 } });
+  const load = plan(broker.port, { rate: 1000, seconds: 1 });
+  const outcome = await runLoad(load);
+  const about = { work: "w", verb: "e2e", startedAt: 0, resources: [], sameHost: false };
+  const run = loadRecord(load, outcome, about);
+  expect(run.flags[0]).toEqual({ id: "UNREACHED", text: `gone at the end: 127.0.0.1:${broker.port}` });
+  expect(run.ledger?.lost).toBe(0);
+  expect((run.ledger?.received ?? 0) + (run.ledger?.unreached ?? 0)).toBeGreaterThanOrEqual(run.ledger?.acked ?? 0);
+  expect(exitCode(run, [], false)).toBe(1);
 });
 
 test("shares cover producers, queues, rate and count", () => {

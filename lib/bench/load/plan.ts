@@ -104,6 +104,8 @@ export interface LoadSecond {
   inFlight: number;
   cpu: number;
   loopDelayMs: number;
+  /** News for a person: brokers gone and back. */
+  notes?: readonly string[];
 }
 
 /** What became of one producer's messages, a bit for each sequence number. */
@@ -132,5 +134,7 @@ export interface LoadOutcome {
   ledger: LedgerPart;
   /** From the end of sending until everything acknowledged had come; undefined when it was not waited for or did not come. */
   drainSeconds: number | undefined;
+  /** Brokers that were gone at the end: what they hold was not asked for. */
+  unreached: readonly string[];
   workers: number;
 }

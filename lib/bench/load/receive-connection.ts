@@ -1,4 +1,3 @@
-import type { Socket } from "bun";
 import { errorText } from "../../base/errors.ts";
 import { giveBack } from "../../base/give-back.ts";
 import { RecordView } from "../../message/record.ts";
@@ -7,6 +6,7 @@ import { OPAQUE_BASE, requestFrame } from "../raw/frames.ts";
 import { ResponseHeader } from "../raw/response-reader.ts";
 import { FrameReader } from "./frame-reader.ts";
 import type { Ledger } from "./ledger.ts";
+import { Link } from "./link.ts";
 import { epochMicros, PayloadView } from "./payload.ts";
 import type { LoadPlan, LoadQueue } from "./plan.ts";
 import type { Recorder } from "./recorder.ts";
@@ -27,6 +27,7 @@ const CODES_AT_END: ReadonlySet<number> = new Set([
 const NEXT_BEGIN_OFFSET = Buffer.from("nextBeginOffset");
 const NEXT_BEGIN_OFFSET_JSON = Buffer.from('"nextBeginOffset":');
 const RETRY_MS = 100;
+const SILENT_MS_MAX = 60_000;
 
 interface Reading extends LoadQueue {
   name: string;
@@ -41,14 +42,14 @@ export class ReceiveConnection {
   readonly #recorder: Recorder;
   readonly #ledger: Ledger;
   readonly #queues: readonly Reading[];
-  readonly #reader = new FrameReader((buffer, start, end, frameEnd) => this.#answer(buffer, start, end, frameEnd));
+  readonly #link: Link;
+  #reader = this.#newReader();
   readonly #header = new ResponseHeader();
   readonly #record = new RecordView();
   readonly #payload = new PayloadView();
   readonly #filtered: boolean;
   readonly #tracing: LoadTracing | undefined;
   #pending: Buffer[] = [];
-  #socket: Socket | undefined;
   #receivedAt = 0;
   #stopping = false;
 
@@ -70,32 +71,59 @@ export class ReceiveConnection {
       expected: queue.offset,
       sentAt: 0,
     }));
+    const { host, port } = queues[0]!;
+    this.#link = new Link(
+      {
+        host,
+        port,
+        who: "consumer",
+        onOpen: () => this.#begin(),
+        onData: (chunk) => this.#data(chunk),
+        onDrain: () => this.#write(),
+        onLost: () => {},
+      },
+      recorder,
+    );
   }
 
-  async connect(): Promise<void> {
+  get address(): string {
     const { host, port } = this.#queues[0]!;
-    this.#socket = await Bun.connect({
-      hostname: host,
-      port,
-      socket: {
-        binaryType: "buffer",
-        data: (_, chunk) => this.#data(chunk),
-        drain: () => this.#write(),
-        error: (_, error) => this.#recorder.count(errorText(error)),
-        close: () => {
-          if (!this.#stopping) this.#recorder.count("consumer's connection closed");
-        },
-      },
-    });
-    this.#socket.setNoDelay(true);
+    return `${host}:${port}`;
+  }
+
+  /** ms of performance.now() since when it has no connection. */
+  get downSince(): number | undefined {
+    return this.#link.downSince;
+  }
+
+  /** Throws when the broker cannot be reached. */
+  connect(): Promise<void> {
+    return this.#link.open();
+  }
+
+  /** Pulls are answered after `SUSPEND_MS` at the latest: a broker that is silent for long is not there. */
+  check(now: number): void {
+    if (this.#link.up && now - this.#receivedAt > SILENT_MS_MAX)
+      this.#link.drop(`no answer in ${SILENT_MS_MAX / 1000} s`);
+  }
+
+  /** From where it was; what was on its way when a connection was lost is asked for again. */
+  #begin(): void {
+    this.#reader = this.#newReader();
+    this.#pending = [];
     const now = performance.now();
+    this.#receivedAt = now;
     for (let i = 0; i < this.#queues.length; i++) this.#pull(i, now);
     this.#write();
   }
 
+  #newReader(): FrameReader {
+    return new FrameReader((buffer, start, end, frameEnd) => this.#answer(buffer, start, end, frameEnd));
+  }
+
   close(): void {
     this.#stopping = true;
-    this.#socket?.terminate();
+    this.#link.close();
   }
 
   #pull(index: number, now: number): void {
@@ -122,9 +150,9 @@ export class ReceiveConnection {
 
   /** Pulls are few bytes: what the kernel does not take at once goes with the next. */
   #write(): void {
-    if (this.#pending.length === 0 || this.#socket === undefined) return;
+    if (this.#pending.length === 0 || !this.#link.up) return;
     const bytes = this.#pending.length === 1 ? this.#pending[0]! : Buffer.concat(this.#pending);
-    const taken = this.#socket.write(bytes);
+    const taken = this.#link.write(bytes, 0, bytes.length);
     this.#pending = taken < bytes.length ? [bytes.subarray(Math.max(0, taken))] : [];
   }
 
@@ -134,8 +162,7 @@ export class ReceiveConnection {
     try {
       this.#reader.push(chunk);
     } catch (error) {
-      this.#recorder.count(errorText(error));
-      this.#socket?.terminate();
+      this.#link.drop(errorText(error));
       return;
     }
     giveBack(chunk);

@@ -6,6 +6,9 @@ const NAMES = new Map(Object.entries(ResponseCode).map(([name, code]) => [code a
 /** Kinds of error that are told apart. */
 const ERRORS_MAX = 100;
 
+/** Lines of a second. */
+const NOTES_MAX = 20;
+
 /** What all connections of a thread write to. While warming up, messages are counted for the ledger only. */
 export class Recorder {
   readonly histograms = Object.fromEntries(LATENCIES.map((kind) => [kind, new Histogram()])) as Record<
@@ -19,6 +22,38 @@ export class Recorder {
   inFlight = 0;
   /** Messages answered well or not, warm-up included. */
   answered = 0;
+
+  /** Brokers that a connection was lost to: how many now, and since when. */
+  readonly #down = new Map<string, { links: number; since: number }>();
+  #notes: string[] = [];
+
+  linkDown(address: string, why: string): void {
+    const known = this.#down.get(address);
+    if (known !== undefined) {
+      known.links++;
+      return;
+    }
+    this.#down.set(address, { links: 1, since: performance.now() });
+    this.#note(`${address}: ${why}; trying again`);
+  }
+
+  linkUp(address: string): void {
+    const known = this.#down.get(address);
+    if (known === undefined || --known.links > 0) return;
+    this.#down.delete(address);
+    this.#note(`${address}: connected again after ${((performance.now() - known.since) / 1000).toFixed(1)} s`);
+  }
+
+  #note(text: string): void {
+    if (this.#notes.length < NOTES_MAX) this.#notes.push(text);
+  }
+
+  /** What a person wants to know at once, since the last time it was asked. */
+  takeNotes(): string[] {
+    const notes = this.#notes;
+    this.#notes = [];
+    return notes;
+  }
 
   count(error: string, times = 1): void {
     const key = this.errors.size >= ERRORS_MAX && !this.errors.has(error) ? "other" : error;

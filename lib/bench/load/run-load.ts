@@ -168,6 +168,7 @@ class Threads {
       ),
       errors,
       ledger: mergeLedgers(this.#outcomes.map(({ ledger }) => ledger)),
+      unreached: [...new Set(this.#outcomes.flatMap(({ unreached }) => unreached))],
       drainSeconds: this.#outcomes.find(({ drainSeconds }) => drainSeconds !== undefined)?.drainSeconds,
       workers: this.#workers.length,
     };
@@ -184,6 +185,7 @@ function mergeSeconds(parts: readonly LoadSecond[]): LoadSecond {
     merged.inFlight += part.inFlight;
     merged.cpu = Math.max(merged.cpu, part.cpu);
     merged.loopDelayMs = Math.max(merged.loopDelayMs, part.loopDelayMs);
+    if (part.notes !== undefined) merged.notes = [...(merged.notes ?? []), ...part.notes];
   }
   for (const kind of LATENCIES) {
     const own = parts.flatMap(({ latencies }) => latencies[kind] ?? []);

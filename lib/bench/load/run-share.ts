@@ -14,6 +14,8 @@ const NS_PER_MS = 1e6;
 /** How long answers are waited for when the sending has ended. */
 const ANSWERS_MS = 10_000;
 const LOOK_MS = 20;
+/** The load ends when no broker has been there for so long. */
+const GONE_MS_MAX = 30_000;
 /** With a count and no duration, the load ends when all is sent; this is for one that cannot. */
 const SECONDS_MAX = 86_400;
 
@@ -48,10 +50,13 @@ export async function runShare(
       producers.length > 0
         ? producers.every((producer) => producer.finished)
         : plan.count !== undefined && recorder.received >= plan.count;
-    const ends = () => stopped() || late || finished();
+    const links = producers.length > 0 ? producers : consumers;
+    const gone = () =>
+      links.every(({ downSince = Number.POSITIVE_INFINITY }) => downSince < performance.now() - GONE_MS_MAX);
+    const ends = () => stopped() || late || finished() || gone();
     await sleepUntil(performance.now() + plan.warmupSeconds * SECOND_MS, ends);
     recorder.take();
-    const seconds = await measure(plan, recorder, producers, onSecond, ends);
+    const seconds = await measure(plan, recorder, producers, consumers, onSecond, ends);
     pace?.stop();
     for (const producer of producers) producer.stop();
     await sleepUntil(performance.now() + ANSWERS_MS, () => producers.every(({ inFlight }) => inFlight === 0));
@@ -59,10 +64,15 @@ export async function runShare(
       if (producer.inFlight > 0)
         recorder.errors.set("no answer", (recorder.errors.get("no answer") ?? 0) + producer.inFlight);
     if (late) recorder.count("the broker is a minute behind the rate: ended");
+    else if (gone()) recorder.count(`no broker for ${GONE_MS_MAX / SECOND_MS} s: ended`);
     const drainSeconds = producers.length > 0 && plan.consumers > 0 ? await drain(ledger) : undefined;
     await tracing?.end();
     addRest(seconds, recorder);
-    return { seconds, errors: Object.fromEntries(recorder.errors), ledger: ledger.part(), drainSeconds, workers: 1 };
+    const unreached = [...producers, ...consumers]
+      .filter(({ downSince }) => downSince !== undefined)
+      .map(({ address }) => address);
+    const errors = Object.fromEntries(recorder.errors);
+    return { seconds, errors, ledger: ledger.part(), drainSeconds, unreached: [...new Set(unreached)], workers: 1 };
   } finally {
     for (const connection of [...consumers, ...producers]) connection.close();
     await tracing?.end();
@@ -80,6 +90,7 @@ async function measure(
   plan: LoadPlan,
   recorder: Recorder,
   producers: readonly SendConnection[],
+  consumers: readonly ReceiveConnection[],
   onSecond: (second: LoadSecond) => void,
   ends: () => boolean,
 ): Promise<LoadSecond[]> {
@@ -101,6 +112,9 @@ async function measure(
       cpu: ((cpu - cpuBefore) * SECOND_MS) / Math.max(1, now - before),
       loopDelayMs: Math.max(0, delay.percentile(99) / NS_PER_MS),
     };
+    const notes = recorder.takeNotes();
+    if (notes.length > 0) second.notes = notes;
+    for (const connection of [...producers, ...consumers]) connection.check(now);
     delay.reset();
     before = now;
     cpuBefore = cpu;

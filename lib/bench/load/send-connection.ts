@@ -1,4 +1,3 @@
-import type { Socket } from "bun";
 import { errorText } from "../../base/errors.ts";
 import { giveBack } from "../../base/give-back.ts";
 import type { PubTrace } from "../../client/trace/trace-data.ts";
@@ -12,6 +11,7 @@ import { signFrame } from "../raw/signing.ts";
 import { SEQUENCE_MAX } from "./bitmap.ts";
 import { FrameReader } from "./frame-reader.ts";
 import type { Ledger } from "./ledger.ts";
+import { Link } from "./link.ts";
 import { epochMicros, stamp } from "./payload.ts";
 import type { LoadPlan, LoadQueue } from "./plan.ts";
 import type { Recorder } from "./recorder.ts";
@@ -23,6 +23,7 @@ export const OPEN_IN_FLIGHT_MAX = 4096;
 /** Bytes of an END_TRANSACTION, names of topic and group included. */
 const END_BYTES_MAX = 1024;
 const OUT_BYTES_MAX = 16 * 1024 * 1024;
+const SILENT_MS_MAX = 60_000;
 
 /** As `writeHex` writes it. */
 function hexText(value: number): string {
@@ -44,17 +45,20 @@ export class SendConnection {
   readonly #sequenceOf: Float64Array;
   readonly #free: Int32Array;
   readonly #out: Buffer;
-  readonly #reader = new FrameReader((buffer, start, end, frameEnd) => this.#answer(buffer, start, end, frameEnd));
+  readonly #link: Link;
+  #reader = this.#newReader();
   readonly #header = new ResponseHeader();
   readonly #perRequest: number;
   #outStart = 0;
   #outEnd = 0;
-  #socket: Socket | undefined;
+  #begun = false;
   #open = 0;
   #next: number;
   #sequence = 0;
   #answered = 0;
   #receivedAt = 0;
+  /** When the broker last answered, or the first request that is under way was sent. */
+  #waitingSince = 0;
   #stopping = false;
   /** Requests that may still be sent; the load's count. */
   #budget: number;
@@ -88,6 +92,34 @@ export class SendConnection {
     // A transaction's second request goes out beside the next first one.
     this.#out = Buffer.alloc((largest + (plan.kind === "transaction" ? END_BYTES_MAX : 0)) * this.#slots * 2);
     this.#next = producer % this.#templates.length;
+    const { host, port } = this.#queue;
+    this.#link = new Link(
+      {
+        host,
+        port,
+        who: "producer",
+        onOpen: () => this.#reopened(),
+        onData: (chunk) => this.#data(chunk),
+        onDrain: () => this.#write(),
+        onLost: () => this.#lost(),
+      },
+      recorder,
+    );
+  }
+
+  get address(): string {
+    return `${this.#queue.host}:${this.#queue.port}`;
+  }
+
+  /** ms of performance.now() since when it has no connection. */
+  get downSince(): number | undefined {
+    return this.#link.downSince;
+  }
+
+  /** A broker that answers nothing for long while requests wait is not there. */
+  check(now: number): void {
+    if (this.#open > 0 && now - this.#waitingSince > SILENT_MS_MAX)
+      this.#link.drop(`no answer in ${SILENT_MS_MAX / 1000} s`);
   }
 
   get inFlight(): number {
@@ -96,33 +128,21 @@ export class SendConnection {
 
   /** Messages that may be sent now. */
   get room(): number {
-    return this.#stopping ? 0 : Math.min(this.#slots - this.#open, this.#budget);
+    return this.#stopping || !this.#link.up ? 0 : Math.min(this.#slots - this.#open, this.#budget);
   }
 
   get finished(): boolean {
     return this.#open === 0 && (this.#stopping || this.#budget === 0);
   }
 
-  async connect(): Promise<void> {
-    const { host, port } = this.#queue;
-    this.#socket = await Bun.connect({
-      hostname: host,
-      port,
-      socket: {
-        binaryType: "buffer",
-        data: (_, chunk) => this.#data(chunk),
-        drain: () => this.#write(),
-        error: (_, error) => this.#fail(errorText(error)),
-        close: () => {
-          if (this.#open > 0 || !this.#stopping) this.#fail("connection closed");
-        },
-      },
-    });
-    this.#socket.setNoDelay(true);
+  /** Throws when the broker cannot be reached. */
+  connect(): Promise<void> {
+    return this.#link.open();
   }
 
   /** Closed loop: fills the pipe for the first time. */
   begin(): void {
+    this.#begun = true;
     this.#issueNow(this.#slots);
   }
 
@@ -142,7 +162,7 @@ export class SendConnection {
   close(): void {
     this.#stopping = true;
     this.#open = 0;
-    this.#socket?.terminate();
+    this.#link.close();
   }
 
   #issueNow(count: number): void {
@@ -152,6 +172,7 @@ export class SendConnection {
   }
 
   #issue(intended: number, now: number): void {
+    if (this.#open === 0) this.#waitingSince = now;
     const slot = this.#free[this.#slots - ++this.#open]!;
     const template = this.#templates[this.#next]!;
     this.#next = this.#next + 1 === this.#templates.length ? 0 : this.#next + 1;
@@ -188,21 +209,20 @@ export class SendConnection {
   }
 
   #write(): void {
-    if (this.#outEnd === this.#outStart || this.#socket === undefined) return;
-    const taken = this.#socket.write(this.#out, this.#outStart, this.#outEnd - this.#outStart);
+    if (this.#outEnd === this.#outStart || !this.#link.up) return;
+    const taken = this.#link.write(this.#out, this.#outStart, this.#outEnd - this.#outStart);
     if (taken > 0) this.#outStart += taken;
     if (this.#outStart === this.#outEnd) this.#outStart = this.#outEnd = 0;
   }
 
   #data(chunk: Buffer): void {
-    this.#receivedAt = performance.now();
+    this.#receivedAt = this.#waitingSince = performance.now();
     this.#answered = 0;
     this.#recorder.counts.bytesReceived += chunk.length;
     try {
       this.#reader.push(chunk);
     } catch (error) {
-      this.#fail(errorText(error));
-      this.#socket?.terminate();
+      this.#link.drop(errorText(error));
       return;
     }
     giveBack(chunk);
@@ -280,11 +300,21 @@ export class SendConnection {
     this.#outEnd += end.copy(this.#out, this.#outEnd);
   }
 
-  #fail(what: string): void {
+  /** Nobody will answer what was under way; whether it was stored the consumers may tell. */
+  #lost(): void {
     this.#recorder.counts.failed += this.#open * this.#perRequest;
     this.#recorder.answered += this.#open * this.#perRequest;
     this.#open = 0;
-    this.#budget = 0;
-    this.#recorder.count(what);
+    for (let slot = 0; slot < this.#slots; slot++) this.#free[slot] = slot;
+    this.#outStart = this.#outEnd = 0;
+  }
+
+  #reopened(): void {
+    this.#reader = this.#newReader();
+    if (this.#begun) this.#issueNow(this.#slots);
+  }
+
+  #newReader(): FrameReader {
+    return new FrameReader((buffer, start, end, frameEnd) => this.#answer(buffer, start, end, frameEnd));
   }
 }

@@ -1,7 +1,7 @@
 import { encodeBase64 } from "../hdr/encoding.ts";
 import { Histogram } from "../histogram.ts";
 import type { ResourceSample } from "../resources/sampler.ts";
-import { type FlagRecord, latencyRecord, type RunRecord, type SecondRecord } from "../result.ts";
+import { type FlagRecord, type LedgerRecord, latencyRecord, type RunRecord, type SecondRecord } from "../result.ts";
 import { verdict } from "./ledger.ts";
 import { LATENCIES, type LoadCounts, type LoadOutcome, type LoadPlan, noCounts } from "./plan.ts";
 
@@ -47,6 +47,7 @@ export function loadRecord(
   });
   const seconds = outcome.seconds.at(-1)?.second ?? 0;
   const { ledger, rolledBack } = verdict(outcome.ledger);
+  if (outcome.unreached.length > 0 && ledger.lost > 0) notAsked(ledger);
   const client = {
     cpu: samples.reduce((sum, { clientCpu = 0 }) => sum + clientCpu, 0) / Math.max(1, samples.length),
     loopDelayP99Ms: median(samples.map(({ clientLoopDelayP99Ms = 0 }) => clientLoopDelayP99Ms)),
@@ -76,7 +77,16 @@ export function loadRecord(
   };
   if (plan.producers > 0 && plan.consumers > 0) record.ledger = ledger;
   record.flags = flagsOf(plan, record, run.sameHost);
+  if (outcome.unreached.length > 0)
+    record.flags.unshift({ id: "UNREACHED", text: `gone at the end: ${outcome.unreached.join(", ")}` });
   return record;
+}
+
+/** Nobody can say of messages that they are lost while the broker that has them is gone. */
+function notAsked(ledger: LedgerRecord): void {
+  ledger.unreached = ledger.lost;
+  ledger.lost = 0;
+  ledger.examples = ledger.examples.filter((text) => !text.startsWith("lost:"));
 }
 
 function median(values: readonly number[]): number {
