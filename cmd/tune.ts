@@ -438,7 +438,7 @@ class Tune {
   /** Settings in another form: nothing of this machine is changed. */
   private output(): number {
     const report = this.report();
-    const { plan, wishes } = plannedFor(this.machine, report, this.options);
+    const { plan, wishes } = plannedFor(this.machine, report, this.options, "elsewhere");
     for (const { what } of plan.refusals) say(`not in it: ${what}`);
     if (typeof this.given.output === "string") print(snippetText(this.given.output as SnippetKind, report));
     const file = this.given["output-script"];

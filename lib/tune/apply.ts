@@ -54,12 +54,17 @@ export interface ApplyOptions extends TuneOptions {
   now?: Date;
 }
 
-/** The plan of a machine under these options: what apply would do. Reads only. */
-export function plannedFor(machine: Machine, report: Report, options: TuneOptions): { wishes: Wish[]; plan: Plan } {
+/** The plan of a machine under these options: what apply would do, here or in a script elsewhere. Reads only. */
+export function plannedFor(
+  machine: Machine,
+  report: Report,
+  options: TuneOptions,
+  where: "here" | "elsewhere" = "here",
+): { wishes: Wish[]; plan: Plan } {
   const all = [...wishesOf(report), ...unfinishedWishes(machine, report)];
   const refused: Plan["refusals"] = [];
   const allowed = all.filter(({ id, change }) => {
-    const why = change.kind === "limit" ? limitRefusal(machine, change) : undefined;
+    const why = change.kind === "limit" ? limitRefusal(machine, change, undefined, where === "here") : undefined;
     if (why !== undefined) refused.push({ ids: [id], what: why });
     return why === undefined;
   });

@@ -20,12 +20,14 @@ const LETTERS: Readonly<Record<string, string>> = { nofile: "n", memlock: "l", n
 /**
  * Why these limits would keep people from logging in; undefined: they do not. A child process sets exactly these limits, as PAM
  * would: root without CAP_SYS_RESOURCE, or a number above fs.nr_open, fails there and not at somebody's next login. Without
- * `nrOpen` it is still to be raised: what is above it now is looked at again afterwards.
+ * `nrOpen` it is still to be raised: what is above it now is looked at again afterwards. `tried` false: for another machine, where
+ * the script tries itself.
  */
 export function limitRefusal(
   machine: Machine,
   change: LimitChange,
   nrOpen = Number.POSITIVE_INFINITY,
+  tried = true,
 ): string | undefined {
   const { domain, item, soft, hard } = change;
   const softAmount = amount(soft);
@@ -41,7 +43,7 @@ export function limitRefusal(
   // Only root could set them: for others there is nothing to try out.
   const open = amount(machine.sysctl("fs.nr_open") ?? NR_OPEN_DEFAULT) ?? 0;
   const later = item === "nofile" && hardAmount > open;
-  return machine.live && process.geteuid?.() === 0 && !later ? canary(machine, change) : undefined;
+  return tried && machine.live && process.geteuid?.() === 0 && !later ? canary(machine, change) : undefined;
 }
 
 function canary(machine: Machine, { domain, item, soft, hard }: LimitChange): string | undefined {

@@ -12,7 +12,6 @@ export interface Ran {
   error: string;
 }
 
-const CGROUP_V1_MEMORY = "/sys/fs/cgroup/memory";
 /** Version 1 says the largest page-aligned number for no limit. */
 const V1_UNLIMITED = 2 ** 62;
 const PROCESSES_MAX = 4096;
@@ -148,10 +147,9 @@ export class Machine extends Tree {
   get memoryMax(): number | undefined {
     const own = this.cgroupAmount("memory.max");
     if (own !== undefined) return own;
-    const line = /^\d+:(?:[^:]*,)?memory(?:,[^:]*)?:(\/.*)$/m.exec(this.text("/proc/self/cgroup") ?? "");
     let smallest: number | undefined;
-    for (let path = line?.[1]; path !== undefined; path = path === "/" ? undefined : posix.dirname(path)) {
-      const found = amount(this.value(posix.join(CGROUP_V1_MEMORY, path, "memory.limit_in_bytes")) ?? "");
+    for (const path of this.pathsOfV1("memory")) {
+      const found = amount(this.value(`/sys/fs/cgroup/memory${path}/memory.limit_in_bytes`) ?? "");
       if (found === undefined) continue;
       const bytes = found >= V1_UNLIMITED ? UNLIMITED : found;
       smallest = Math.min(smallest ?? bytes, bytes);
@@ -170,9 +168,20 @@ export class Machine extends Tree {
       take(Number(quota), Number(period));
       folder = folder === "/sys/fs/cgroup" ? undefined : posix.dirname(folder);
     }
-    for (const folder of ["/sys/fs/cgroup/cpu", "/sys/fs/cgroup/cpu,cpuacct"])
+    for (const path of this.pathsOfV1("cpu")) {
+      const folder = `/sys/fs/cgroup/cpu${path}`;
       take(Number(this.value(`${folder}/cpu.cfs_quota_us`)), Number(this.value(`${folder}/cpu.cfs_period_us`)));
+    }
     return least;
+  }
+
+  /** The own group of a controller of version 1 and all above it: `/docker/x`, `/docker`, ``; none without such a controller. */
+  private pathsOfV1(controller: string): string[] {
+    const lines = (this.text("/proc/self/cgroup") ?? "").split("\n").map((line) => line.split(":"));
+    const own = lines.find(([, names = ""]) => names.split(",").includes(controller))?.[2];
+    const paths: string[] = [];
+    for (let path = own; path !== undefined && path !== "/"; path = posix.dirname(path)) paths.push(path);
+    return own === undefined ? [] : [...paths, ""];
   }
 
   /** Kernel parameters cannot be written, as in most containers. */

@@ -23,8 +23,8 @@ describe("control groups", () => {
       "/proc/self/cgroup": "9:cpu,cpuacct:/docker/x\n8:memory:/docker/x\n0::/\n",
       "/sys/fs/cgroup/memory/docker/x/memory.limit_in_bytes": "9223372036854771712\n",
       "/sys/fs/cgroup/memory/docker/memory.limit_in_bytes": "1073741824\n",
-      "/sys/fs/cgroup/cpu/cpu.cfs_quota_us": "50000\n",
-      "/sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n",
+      "/sys/fs/cgroup/cpu/docker/x/cpu.cfs_quota_us": "50000\n",
+      "/sys/fs/cgroup/cpu/docker/x/cpu.cfs_period_us": "100000\n",
     };
     expect(found(files, "mem.cgroup")).toMatchObject({
       status: "WARN",
