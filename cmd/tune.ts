@@ -480,7 +480,7 @@ function left({ refusals, conflicts }: Pick<Plan, "refusals" | "conflicts">): Pi
 }
 
 function printApplied({ run, outcomes, conflicts, after, restart, relogin }: Applied): void {
-  if (outcomes.length === 0) print("The interrupted run is complete: nothing was left to do.");
+  if (outcomes.length === 0) print("Nothing was left to do.");
   for (const { what, done, why } of outcomes)
     print(done ? `done    ${what}` : `FAILED  ${what}${why === undefined || why === "refused" ? "" : `: ${why}`}`);
   for (const line of conflicts) print(`Another file wins: ${line}.`);

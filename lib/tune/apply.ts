@@ -233,7 +233,11 @@ class Work {
       after,
       ...(twin && { twin }),
     }));
-    this.journal.write(this.record, this.step);
+    try {
+      this.journal.write(this.record, this.step);
+    } catch (error) {
+      throw new MqError(`${errorText(error)}; nothing was changed`, TuneExit.error, { cause: error });
+    }
     for (const op of live) this.try(op.ids, `${op.key}: ${op.before} -> ${op.after}`, () => this.setOne(op));
     for (const op of operations) {
       if (op.op === "trigger") this.try(op.ids, `${op.key}: ${op.after}, once`, () => this.trigger(op.path, op.after));

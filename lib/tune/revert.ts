@@ -41,7 +41,13 @@ export function revert(machine: Machine, journal: Journal, options: RevertOption
   for (const run of runs.reverse()) {
     const results = revertRun(machine, journal, run, options);
     all.push(...results);
-    if (results.every(({ done }) => done)) journal.write({ ...run, state: "undone" }, step);
+    if (!results.every(({ done }) => done)) continue;
+    try {
+      journal.write({ ...run, state: "undone" }, step);
+    } catch (error) {
+      // A full disk: what was taken back is told all the same, and a second revert finds nothing left to do.
+      all.push({ what: `marking run ${run.id} as taken back`, done: false, why: errorText(error) });
+    }
   }
   if (machine.live) reload(machine, runs);
   return all;
