@@ -1,6 +1,7 @@
 import { networkInterfaces } from "node:os";
 import { hostText } from "./record.ts";
 
+const COMMA = 0x2c;
 const HEX = Buffer.from("0123456789ABCDEF", "latin1");
 
 /** Writes `source` as upper-case hex digits at `at`; returns the offset behind them. */
@@ -34,6 +35,26 @@ const scratch = Buffer.alloc(64);
 /** The server's message id as text. */
 export function offsetMsgId(storeHost: Buffer, physicalOffset: number): string {
   return scratch.latin1Slice(0, writeOffsetMsgId(scratch, 0, storeHost, physicalOffset));
+}
+
+let idsScratch = Buffer.alloc(0);
+
+/** The server's message ids of a batch as text, with commas between them. */
+export function offsetMsgIds(storeHost: Buffer, physicalOffsets: readonly number[]): string {
+  const idBytes = 2 * (storeHost.length + 8);
+  const bytes = physicalOffsets.length * (idBytes + 1);
+  if (idsScratch.length < bytes) idsScratch = Buffer.allocUnsafeSlow(bytes * 2);
+  const target = idsScratch;
+  let hostEnd = 0;
+  let next = 0;
+  for (const physicalOffset of physicalOffsets) {
+    if (next === 0) next = hostEnd = writeHex(target, 0, storeHost);
+    else next += target.copy(target, next, 0, hostEnd);
+    const high = Math.floor(physicalOffset / 4294967296);
+    next = writeHexInt32(target, writeHexInt32(target, next, high), physicalOffset - high * 4294967296);
+    target[next++] = COMMA;
+  }
+  return target.latin1Slice(0, Math.max(0, next - 1));
 }
 
 /** Where an offsetMsgId points: `host` is `ip:port`. Undefined when it is not 32 or 56 hex digits or its offset is no offset. */

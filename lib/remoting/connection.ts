@@ -35,6 +35,9 @@ export const CALLS_MAX = 65_535;
 /** Bodies from this size on are handed to the socket in place. */
 const BODY_IN_PLACE_BYTES = 32 * 1024;
 
+/** A chunk of so many bytes has filled the runtime's receive buffer: more waits in the kernel. */
+export const FULL_CHUNK_BYTES = 512 * 1024;
+
 const NOTHING = () => {};
 
 /** What a server or client does with its connections. */
@@ -74,6 +77,8 @@ export class SocketConnection implements Connection {
   #held = false;
   /** Somebody keeps bytes of the chunk whose frames are being served. */
   #chunkKept = false;
+  /** Not read until the others had their turn. */
+  #yielding = false;
   /** Frames served in this turn. */
   #frames = 0;
   #closeReason: string | undefined;
@@ -187,6 +192,7 @@ export class SocketConnection implements Connection {
     if (this.#closed) return;
     this.lastReadTime = beginTurn();
     beginOutputTurn();
+    const bytes = chunk.length;
     this.#chunkKept = !this.#cutter.done;
     this.#frames = 0;
     try {
@@ -200,6 +206,7 @@ export class SocketConnection implements Connection {
     }
     if (!this.#chunkKept && this.#cutter.done) giveBack(chunk);
     linger.turnDone(this.#frames);
+    if (bytes >= FULL_CHUNK_BYTES) this.#yieldReading();
   }
 
   drained(): void {
@@ -216,7 +223,24 @@ export class SocketConnection implements Connection {
     if (this.#held === hold || this.#closed) return;
     this.#held = hold;
     if (hold) this.#socket.pause();
-    else if (!this.#stopped) this.#socket.resume();
+    else this.#resume();
+  }
+
+  /** The runtime reads one socket on and on while its peer keeps the receive buffer full: the others come first now. */
+  #yieldReading(): void {
+    if (this.#yielding || this.#held || this.#stopped || this.#closed) return;
+    this.#yielding = true;
+    this.#socket.pause();
+    setImmediate(this.#readOn);
+  }
+
+  readonly #readOn = (): void => {
+    this.#yielding = false;
+    if (!this.#closed) this.#resume();
+  };
+
+  #resume(): void {
+    if (!this.#held && !this.#stopped && !this.#yielding) this.#socket.resume();
   }
 
   /** The peer reads again: serves the requests that had already arrived, then reads on. */
@@ -226,7 +250,7 @@ export class SocketConnection implements Connection {
     try {
       if (this.#cutter.continue(this.#sink)) {
         this.#stopped = false;
-        if (!this.#held) this.#socket.resume();
+        this.#resume();
       }
     } catch (error) {
       this.#broken(error);

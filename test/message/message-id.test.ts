@@ -1,5 +1,11 @@
 import { describe, expect, test } from "bun:test";
-import { createUniqId, offsetMsgId, parseOffsetMsgId, UniqIdGenerator } from "../../lib/message/message-id.ts";
+import {
+  createUniqId,
+  offsetMsgId,
+  offsetMsgIds,
+  parseOffsetMsgId,
+  UniqIdGenerator,
+} from "../../lib/message/message-id.ts";
 
 const V4 = Buffer.from("0a00000100002a9f", "hex");
 const V6 = Buffer.from("20010db800000000000000000000000100002a9f", "hex");
@@ -14,6 +20,15 @@ describe("offsetMsgId", () => {
     expect(offsetMsgId(V6, 2 ** 40 + 5)).toBe(JAVA_V6);
     expect(parseOffsetMsgId(JAVA_V4)).toEqual({ host: "10.0.0.1:10911", physicalOffset: 1073741824 });
     expect(parseOffsetMsgId(JAVA_V6)).toEqual({ host: "[2001:db8:0:0:0:0:0:1]:10911", physicalOffset: 2 ** 40 + 5 });
+  });
+
+  test("of a batch: commas between them", () => {
+    for (const host of [V4, V6]) {
+      const offsets = Array.from({ length: 100 }, (_, i) => i * 1073741824 + i);
+      expect(offsetMsgIds(host, offsets)).toBe(offsets.map((offset) => offsetMsgId(host, offset)).join(","));
+      expect(offsetMsgIds(host, [7])).toBe(offsetMsgId(host, 7));
+    }
+    expect(offsetMsgIds(V4, [])).toBe("");
   });
 
   test("anything else is none", () => {

@@ -1,8 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import { AssertionError } from "../../lib/base/assert.ts";
 import { LogLimit } from "../../lib/base/log-limit.ts";
 import { encodeRequest, encodeResponse } from "../../lib/remoting/command.ts";
-import { PEER_FAULT_LINES_MAX } from "../../lib/remoting/connection.ts";
+import { FULL_CHUNK_BYTES, PEER_FAULT_LINES_MAX } from "../../lib/remoting/connection.ts";
 import { unsentBytes } from "../../lib/remoting/output.ts";
 import { ResponseError } from "../../lib/remoting/response-error.ts";
 import { createRemotingServer } from "../../lib/remoting/server.ts";
@@ -25,6 +28,7 @@ const SILENT = 12;
 const HUGE = 13;
 const CLOSE = 14;
 const RAW_KEEP = 15;
+const COUNT = 16;
 
 const REGION_BYTES = 256 * 1024;
 const region = Buffer.alloc(REGION_BYTES, 7);
@@ -334,6 +338,50 @@ test("connections that are held are not read, new ones neither, until they are l
   server.holdReading(false);
   expect((await peer.received(2))[1]?.body?.toString()).toBe("held");
   expect((await other.received(1))[0]?.body?.toString()).toBe("held too");
+});
+
+describe("fairness", () => {
+  /** A peer that never stops sending would be read on and on, and the others starve. */
+  test("of one peer the loop serves two full receive buffers at most before it looks at the others", async () => {
+    const frames = 3000;
+    const frame = request(COUNT, 1, "x".repeat(64 * 1024), 1);
+    let served = 0;
+    let inOneRound = 0;
+    let most = 0;
+    let ended = false;
+    const count: RawProcessor = () => {
+      served++;
+      inOneRound++;
+      for (const end = performance.now() + 0.1; performance.now() < end; );
+    };
+    const own = await createRemotingServer({
+      hostname: "127.0.0.1",
+      port: 0,
+      processors: new Map([[COUNT, { raw: count }]]),
+    });
+    const round = () => {
+      most = Math.max(most, inOneRound);
+      inOneRound = 0;
+      if (!ended) setImmediate(round);
+    };
+    round();
+    const flood = `
+      const frame = Buffer.from(process.argv[1], "base64");
+      const bytes = Buffer.alloc(frame.length * 16, frame);
+      const socket = require("node:net").connect(${own.port}, "127.0.0.1");
+      let left = ${frames} / 16 | 0;
+      const more = () => { while (left-- > 0) if (!socket.write(bytes)) return socket.once("drain", more); socket.end(); };
+      socket.on("connect", more);`;
+    const file = join(mkdtempSync(join(tmpdir(), "mq-flood-")), "flood.cjs");
+    writeFileSync(file, flood.replace("process.argv[1]", JSON.stringify(frame.toString("base64"))));
+    const child = Bun.spawn([process.execPath, file], { stdout: "inherit", stderr: "inherit" });
+    expect(await child.exited).toBe(0);
+    await until(() => served >= frames - 16);
+    ended = true;
+    rmSync(dirname(file), { recursive: true });
+    await own.close(0);
+    expect(most).toBeLessThanOrEqual(2 * (FULL_CHUNK_BYTES / frame.length + 1));
+  });
 });
 
 describe("life of a connection", () => {

@@ -1,5 +1,5 @@
 import { fillFromProperties } from "../../message/fill-from-properties.ts";
-import { offsetMsgId } from "../../message/message-id.ts";
+import { offsetMsgIds } from "../../message/message-id.ts";
 import type { MessageInner } from "../../message/message-inner.ts";
 import { PropertyName, PropertySlot } from "../../message/properties.ts";
 import { FLAG_ONEWAY, ResponseCode } from "../../remoting/codes.ts";
@@ -44,9 +44,9 @@ export function sendBatch(
     };
   }
   const transactionId = properties.text(PropertySlot.UNIQ_KEY);
-  const ids: string[] = [];
+  const physicalOffsets: number[] = [];
   const result = context.store.appendBatch(message, (physicalOffset) => {
-    ids.push(offsetMsgId(context.storeHost, physicalOffset));
+    physicalOffsets.push(physicalOffset);
   });
   if (result.status !== "PUT_OK") return putRefusal(result.status, result.reason);
   context.stats.incTopicPutNums(topic, result.count, result.physicalEnd - result.physicalOffset, queueId);
@@ -66,7 +66,7 @@ export function sendBatch(
       connection.reply(to, extend(putRefusal(status, context.store.writeRefusal ?? "")));
       return;
     }
-    const ext = { msgId: ids.join(","), queueId, queueOffset, transactionId };
+    const ext = { msgId: offsetMsgIds(context.storeHost, physicalOffsets), queueId, queueOffset, transactionId };
     connection.reply(to, extend({ code: putStatusCode(status), ext }));
   });
   if (!answered) {
