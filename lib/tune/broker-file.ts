@@ -14,6 +14,8 @@ export interface BrokerFile {
   given: ReadonlyMap<string, GivenKey>;
   /** Path of the properties file, for changes; undefined: flags only. */
   file: string | undefined;
+  /** Why a broker would not start with the file as it is. */
+  remarks?: readonly string[];
 }
 
 /** Gives an item its configuration, or why there is none. */
@@ -37,14 +39,31 @@ function readBrokerFile({ machine, options }: TuneContext): BrokerFile | string 
   const bytes = machine.bytes(file);
   if (bytes === undefined) return `cannot read ${file}`;
   try {
-    const { config, given } = loadBrokerConfig({ text: decodeProperties(bytes), lenient: true });
+    const text = decodeProperties(bytes);
+    const { config, given } = loadBrokerConfig({ text, lenient: true });
     const places = new Map(
       [...given].map(([key, { text, where }]) => [key, { text, where: where.replace("text", file) }]),
     );
-    return { config, given: places, file };
+    return { config, given: places, file, remarks: remarksOn(text, file) };
   } catch (error) {
     if (error instanceof ConfigError) return error.message.replace(/^text:/gm, `${file}:`);
     throw error;
+  }
+}
+
+const REMARKS_MAX = 5;
+
+/** A key that nobody knows stops a broker, and says what it was meant to be; its other keys can be judged all the same. */
+function remarksOn(text: string, file: string): string[] {
+  try {
+    loadBrokerConfig({ text });
+    return [];
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    const lines = error.message.split("\n").map((line) => line.replace(/^text:/, `${file}:`));
+    const more = lines.length > REMARKS_MAX ? [`${file}: ${lines.length - REMARKS_MAX} more mistakes`] : [];
+    const shown = lines.slice(0, REMARKS_MAX).map((line) => line.replace(/[^\x20-\x7e]/g, "?"));
+    return [...shown, ...more].map((line) => `no broker starts with this file: ${line}`);
   }
 }
 

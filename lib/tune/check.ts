@@ -36,7 +36,7 @@ export function check(machine: Machine, options: TuneOptions, items: readonly Tu
     root: machine.root,
     summary: summaryOf(checks),
     checks,
-    notes: [...readSysctlFiles(machine).odd, ...readLimits(machine).odd],
+    notes: [...(broker?.remarks ?? []), ...readSysctlFiles(machine).odd, ...readLimits(machine).odd],
   };
 }
 

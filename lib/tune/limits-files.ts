@@ -1,5 +1,5 @@
 import type { Machine } from "./machine.ts";
-import { nameUnusable, type Overlay } from "./sysctl-files.ts";
+import { nameUnusable, OddLines, type Overlay } from "./sysctl-files.ts";
 import { amount } from "./values.ts";
 
 /** One line of limits.conf: `domain type item value`. */
@@ -14,7 +14,6 @@ export interface LimitLine {
 
 export const LIMITS_MAIN = "/etc/security/limits.conf";
 export const LIMITS_FOLDER = "/etc/security/limits.d";
-const ODD_MAX = 20;
 const ITEMS = new Set(
   "core data fsize memlock nofile rss stack cpu nproc as maxlogins maxsyslogins nonewprivs priority locks sigpending msgqueue nice rtprio chroot".split(
     " ",
@@ -38,6 +37,7 @@ export function readLimits(machine: Machine, overlay: Overlay = new Map()): { li
 
 export function parseLimits(text: string, file: string, into: { lines: LimitLine[]; odd: string[] }): void {
   const lines = text.split("\n");
+  const odd = new OddLines(file, "not a limit");
   for (let i = 0; i < lines.length; i++) {
     const line = lines[i]!.replace(/#.*/, "").trim();
     if (line === "") continue;
@@ -45,10 +45,9 @@ export function parseLimits(text: string, file: string, into: { lines: LimitLine
     const known = (type === "soft" || type === "hard" || type === "-") && ITEMS.has(item) && more.length === 0;
     if (known && (amount(value) !== undefined || item === "chroot")) {
       into.lines.push({ domain, type, item, value, file, line: i + 1 });
-    } else if (!(type === "-" && item === "") && into.odd.length < ODD_MAX) {
-      into.odd.push(`${file}:${i + 1}: not a limit: ${JSON.stringify(line.slice(0, 60))}`);
-    }
+    } else if (!(type === "-" && item === "")) odd.add(i + 1, line);
   }
+  into.odd.push(...odd.texts());
 }
 
 export interface UserLimit {

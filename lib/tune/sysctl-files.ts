@@ -24,7 +24,9 @@ export interface SysctlFiles {
 /** Later directories are masked by earlier ones, file name by file name [sysctl.d(5)]. */
 const FOLDERS = ["/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d"];
 export const SYSCTL_MAIN = "/etc/sysctl.conf";
-const ODD_MAX = 20;
+/** Lines of one file that are named. */
+const ODD_MAX = 5;
+const SHOWN_MAX = 60;
 
 /** Texts of files as they are going to be, by path with links followed. */
 export type Overlay = ReadonlyMap<string, string>;
@@ -55,7 +57,7 @@ export function readSysctlFiles(tree: Tree, overlay: Overlay = new Map()): Sysct
 /** Files that are there and cannot be read are named; a link to /dev/null only switches a file off. */
 export function nameUnusable(tree: Tree, file: string, odd: string[]): void {
   const why = tree.unusable(file);
-  if (why !== undefined && tree.resolve(file) !== "/dev/null" && odd.length < ODD_MAX) odd.push(`${file} ${why}`);
+  if (why !== undefined && tree.resolve(file) !== "/dev/null") odd.push(`${file} ${why}`);
 }
 
 /** Whether anything reads /etc/sysctl.conf at boot. */
@@ -70,6 +72,7 @@ export function mainIsRead(tree: Tree): boolean {
 /** Reads one file's text: `#` and `;` comments, `key = value`, a leading `-` that means "errors do not matter". */
 export function parseSysctl(text: string, file: string, into: Pick<SysctlFiles, "lines" | "odd">): void {
   const lines = text.split("\n");
+  const odd = new OddLines(file, "not a sysctl setting");
   for (let i = 0; i < lines.length; i++) {
     const line = lines[i]!.trim();
     if (line === "" || line.startsWith("#") || line.startsWith(";")) continue;
@@ -81,9 +84,30 @@ export function parseSysctl(text: string, file: string, into: Pick<SysctlFiles, 
     const excluded = /^-\s*([^\s=]+)$/.exec(line)?.[1];
     if (excluded !== undefined) {
       into.lines.push({ key: dotted(excluded), value: "", file, line: i + 1, excludes: true });
-    } else if (into.odd.length < ODD_MAX) {
-      into.odd.push(`${file}:${i + 1}: not a sysctl setting: ${JSON.stringify(line.slice(0, 60))}`);
-    }
+    } else odd.add(i + 1, line);
+  }
+  into.odd.push(...odd.texts());
+}
+
+/** Lines of one file that nobody understands: the first few by number, then how many more. */
+export class OddLines {
+  private readonly found: string[] = [];
+  private more = 0;
+
+  constructor(
+    private readonly file: string,
+    private readonly what: string,
+  ) {}
+
+  add(line: number, text: string): void {
+    // A terminal must not obey what a file says: only plain characters are shown.
+    const shown = JSON.stringify(text.slice(0, SHOWN_MAX)).replace(/[^\x20-\x7e]/g, "?");
+    if (this.found.length < ODD_MAX) this.found.push(`${this.file}:${line}: ${this.what}: ${shown}`);
+    else this.more++;
+  }
+
+  texts(): string[] {
+    return this.more === 0 ? this.found : [...this.found, `${this.file}: ${this.more} more lines like these`];
   }
 }
 

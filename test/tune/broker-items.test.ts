@@ -129,6 +129,13 @@ test("a file that cannot be used is a configuration error", () => {
   expect(() => look("brokerRole=SYSC_MASTER\n")).toThrow(/broker.properties:2: brokerRole=SYSC_MASTER: want one of/);
 });
 
+test("a key that nobody knows is named: no broker starts with it", () => {
+  put(FILE, "brokerName=a\nflushDiskTyp=SYNC_FLUSH\n");
+  const { notes } = check(new Machine(root), { profile: "classic", config: FILE });
+  expect(notes).toHaveLength(1);
+  expect(notes[0]).toMatch(/^no broker starts with this file: .*broker\.properties:2: flushDiskTyp.*flushDiskType/);
+});
+
 test("without a file none of these are looked at", () => {
   const { checks } = check(new Machine(root), { profile: "classic" });
   expect(checks.some(({ id }) => /^(broker|runtime)\./.test(id))).toBe(false);

@@ -224,6 +224,16 @@ describe("taking back", () => {
   });
 });
 
+test("lines that nobody understands are named without what a terminal obeys, and not without end", () => {
+  const lines = Array.from({ length: 9 }, (_, i) => `bad ${i} \x1b[31m \u009b`).join("\n");
+  const root = tree({ ...DEBIAN, "/etc/sysctl.d/50.conf": lines, "/etc/security/limits.d/5.conf": "odd line" });
+  const { notes } = check(new Machine(root), CLASSIC);
+  expect(notes).toHaveLength(7);
+  expect(notes[0]).toMatch(/^[\x20-\x7e]*$/);
+  expect(notes[5]).toBe("/etc/sysctl.d/50.conf: 4 more lines like these");
+  expect(notes[6]).toContain("/etc/security/limits.d/5.conf:1");
+});
+
 test("where nothing reads tmpfiles.d no file is put there", () => {
   const root = tree(ALPINE);
   const before = snapshot(root);
