@@ -249,6 +249,7 @@ class Work {
       return this.outcomes;
     for (const op of files) this.try(op.ids, `wrote ${op.path}`, () => this.writeFile(op));
     this.reload(files);
+    this.journal.prune();
     this.try([], `marked run ${this.record.id} as done`, () => this.finish(), false);
     return this.outcomes;
   }
@@ -367,7 +368,10 @@ class Work {
       const short =
         limit !== undefined && change !== undefined && !satisfies(limit, `${change.soft}:${change.hard}`, "at least");
       const why =
-        failed ?? (short ? `a login of ${name} gets ${limit}, want ${change.soft}:${change.hard}` : undefined);
+        failed ??
+        (short
+          ? `a login of ${name} (asked through su) gets ${limit}, want ${change.soft}:${change.hard}; perhaps /etc/pam.d/su lacks pam_limits`
+          : undefined);
       if (why === undefined) continue;
       this.takeBack(op);
       throw new MqError(`${why}: ${op.path} was taken back at once`);

@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from "node:crypto";
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import * as v from "valibot";
 import { errorText, MqError } from "../base/errors.ts";
@@ -9,6 +9,8 @@ import { removeStale, replaceFile, type Step, temporaryOf } from "./replace-file
 
 /** Where runs are written down, below the root. */
 export const JOURNAL = "/var/lib/mq/tune";
+/** Runs that were taken back, for history to name. */
+const UNDONE_KEPT = 20;
 
 const liveSchema = v.object({
   key: v.string(),
@@ -116,6 +118,15 @@ export class Journal {
       }
     }
     return found;
+  }
+
+  /** Forgets what was taken back long ago. */
+  prune(): void {
+    const undone = this.runs().runs.filter(({ state }) => state === "undone");
+    for (const { id, files } of undone.slice(0, -UNDONE_KEPT)) {
+      for (const name of [...files.map(({ backup }) => backup), `${id}.json`])
+        if (name !== null && !/[/\\]/.test(name)) rmSync(join(this.folder, name), { force: true });
+    }
   }
 
   /** Names sort as time does, also within one millisecond and after the clock was set back. */

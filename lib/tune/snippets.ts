@@ -1,3 +1,4 @@
+import type { LimitChange } from "./login-guard.ts";
 import type { Change, Report } from "./types.ts";
 import { pair } from "./values.ts";
 
@@ -20,15 +21,17 @@ export function snippetText(kind: SnippetKind, report: Report): string {
           `    value: "${value}"`,
           "    sysctl_file: /etc/sysctl.d/90-mq-tune.conf",
         ]),
-        ...(["soft", "hard"] as const).flatMap((type) => [
-          `- name: nofile ${type} of ${report.user}`,
-          "  community.general.pam_limits:",
-          `    domain: ${report.user}`,
-          `    limit_type: ${type}`,
-          "    limit_item: nofile",
-          `    value: "${type === "soft" ? soft : hard}"`,
-          "    dest: /etc/security/limits.d/90-mq-tune.conf",
-        ]),
+        ...wantedLimits(report).flatMap((limit) =>
+          (["soft", "hard"] as const).flatMap((type) => [
+            `- name: ${limit.item} ${type} of ${limit.domain}`,
+            "  community.general.pam_limits:",
+            `    domain: "${limit.domain}"`,
+            `    limit_type: ${type}`,
+            `    limit_item: ${limit.item}`,
+            `    value: "${limit[type]}"`,
+            "    dest: /etc/security/limits.d/90-mq-tune.conf",
+          ]),
+        ),
       ].join("\n");
     case "systemd-unit":
       return [
@@ -36,7 +39,6 @@ export function snippetText(kind: SnippetKind, report: Report): string {
         "[Service]",
         `LimitNOFILE=${soft === hard ? hard : `${soft}:${hard}`}`,
         "LimitMEMLOCK=infinity",
-        "LimitNPROC=4096",
         "LimitAS=infinity",
         "MemoryDenyWriteExecute=no",
         "MemoryMax=90%",
@@ -59,13 +61,19 @@ export function snippetText(kind: SnippetKind, report: Report): string {
       return [
         "# vm.* and fs.* are one for the whole kernel: on the host, mq tune --apply --only vm",
         "docker run \\",
-        `  --ulimit nofile=${soft}:${hard} --ulimit memlock=-1 --ulimit nproc=4096 \\`,
+        `  --ulimit nofile=${soft}:${hard} --ulimit memlock=-1 \\`,
         ...sysctls
           .filter(([key]) => key.startsWith("net.") && !key.startsWith("net.core."))
           .map(([key, value]) => `  --sysctl ${key}='${value}' \\`),
         "  -v /data/mq:/data/mq IMAGE broker",
       ].join("\n");
   }
+}
+
+/** Limits of logins; none for root, which one could lock everybody out. */
+function wantedLimits({ checks }: Report): LimitChange[] {
+  const changes = checks.flatMap(({ wantedChanges }): readonly Change[] => wantedChanges);
+  return changes.flatMap((change) => (change.kind === "limit" && change.domain !== "root" ? [change] : []));
 }
 
 function wantedSysctls({ checks }: Report): [string, string][] {

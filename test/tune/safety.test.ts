@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from "bun:test";
-import { lstatSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type ApplyOptions, apply, plannedFor } from "../../lib/tune/apply.ts";
 import { check } from "../../lib/tune/check.ts";
@@ -214,6 +214,18 @@ describe("taking back", () => {
     expect(new Machine(root).text("/etc/sysctl.conf")).not.toContain("mq tune");
     expect(reverted(root).filter(({ done }) => !done)).toEqual([]);
     expect(snapshot(root)).toEqual(before);
+  });
+
+  test("of runs that were taken back the last twenty are kept", () => {
+    const root = tree(DEBIAN);
+    for (let i = 0; i < 24; i++) {
+      applied(root, { only: ["vm.swappiness"], files: "main" });
+      reverted(root);
+    }
+    applied(root, { only: ["vm.swappiness"] });
+    const { runs } = new Journal(new Machine(root)).runs();
+    expect(runs.map(({ state }) => String(state))).toEqual([...Array.from({ length: 20 }, () => "undone"), "done"]);
+    expect(readdirSync(join(root, "var/lib/mq/tune")).filter((name) => name.endsWith(".bak"))).toHaveLength(20);
   });
 
   test("only the journal is closed to others, what is above it is not", () => {

@@ -49,6 +49,18 @@ describe.each(Object.entries({ DEBIAN, RHEL, ALPINE, AWKWARD }))("%s", (_, files
   });
 });
 
+test("a snippet lowers nothing, leaves out what was not asked for, and gives no limit to root", () => {
+  const root = makeTree(DEBIAN);
+  roots.push(root);
+  const report = (options: Partial<TuneOptions>) => check(new Machine(root), { profile: "classic", ...options });
+  for (const kind of SNIPPETS) expect(snippetText(kind, report({}))).not.toMatch(/nproc=|LimitNPROC/i);
+  expect(snippetText("ansible", report({ only: ["vm"] }))).not.toContain("nofile");
+  expect(snippetText("ansible", report({ only: ["limits.nofile"], user: "root" }))).not.toContain("pam_limits");
+  expect(snippetText("ansible", report({}))).toContain(
+    'domain: "baseuser"\n    limit_type: hard\n    limit_item: memlock',
+  );
+});
+
 test("every snippet names the values", () => {
   const root = makeTree(DEBIAN);
   roots.push(root);

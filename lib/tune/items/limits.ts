@@ -106,6 +106,11 @@ function nofileItem(id: string, title: string, domain: (context: TuneContext) =>
       const reading = loginLimit(context, name, "nofile");
       const locked = lockout(reading, context);
       if (locked !== undefined) return { ...reading, status: "FAIL", note: locked };
+      if (name === "root" || context.machine.user(name)?.uid === 0)
+        return {
+          ...reading,
+          hint: "a limit for root is not written: a wrong one locks everybody out; run it as a user of its own or as a unit",
+        };
       const missing = name !== "*" && context.machine.exists("/etc/passwd") && context.machine.user(name) === undefined;
       if (!missing || reading.absent !== undefined) return reading;
       return { ...reading, hint: `there is no user ${name}; --user NAME names whom the broker runs as` };
