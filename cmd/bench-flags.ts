@@ -3,8 +3,8 @@ import { readFileSync } from "node:fs";
 import type { ArgsDef } from "citty";
 import * as v from "valibot";
 import { errorText, UsageError } from "../lib/base/errors.ts";
-import { PAYLOAD_HEADER_BYTES } from "../lib/bench/load/payload.ts";
 import type { LoadPlan, MessageKind } from "../lib/bench/load/plan.ts";
+import { passesTags, tagsOf } from "../lib/bench/load/tag-filter.ts";
 import { exportArgs, exportEntries } from "./bench-report.ts";
 import { byteSize, duration, namesrvAddr, namesrvArg, resourceName, topicName, wholeNumber } from "./client-flags.ts";
 import { credentialArgs, credentialEntries, credentialsOf } from "./credential-flags.ts";
@@ -49,6 +49,8 @@ export const loadArgs = {
   warmup: { type: "string", description: "What comes before it", default: "5s", valueHint: "time" },
   queues: { type: "string", description: "Queues on each broker of a new topic", default: "8", valueHint: "n" },
   tags: { type: "string", description: "Tag of every message", valueHint: "tag" },
+  "tag-count": { type: "string", description: "Tags tag0, tag1 ... in turn instead", default: "0", valueHint: "n" },
+  properties: { type: "string", description: "Properties of every message, for SQL filters", valueHint: "a=1,b=x" },
   keys: { type: "boolean", alias: "k", description: "Give every message a key (10,000 different ones)" },
   "key-cardinality": { type: "string", description: "Number of different keys", valueHint: "n" },
   filterType: {
@@ -109,21 +111,21 @@ export const loadEntries = {
   workers: optional(wholeNumber(1, 256)),
   size: v.pipe(
     optional(byteSize, "1k"),
-    v.minValue(
-      PAYLOAD_HEADER_BYTES,
-      `${PAYLOAD_HEADER_BYTES} bytes at least: a body begins with the number by which it is known again`,
-    ),
+    v.minValue(1, "1 byte at least: brokers refuse empty bodies"),
+    v.maxValue(16 * 1024 * 1024 - 64 * 1024, "16 MiB less 64 KiB at most: a frame holds no more"),
   ),
   payload: optional(v.string()),
   rate: optional(messageRate),
   closed: optional(v.boolean(), false),
   arrival: v.picklist(["uniform", "poisson"], "uniform or poisson"),
   ramp: optional(duration, "0s"),
-  duration: optional(duration, "30s"),
+  duration: v.pipe(optional(duration, "30s"), v.minValue(1000, "1s at least")),
   count: optional(wholeNumber(1, 2 ** 32 - 1)),
   warmup: optional(duration, "5s"),
   queues: optional(wholeNumber(1, 65_535), "8"),
   tags: optional(v.string(), ""),
+  "tag-count": optional(wholeNumber(0, 1000), "0"),
+  properties: optional(v.pipe(v.string(), v.transform(propertiesOf)), ""),
   keys: optional(v.boolean(), false),
   "key-cardinality": optional(wholeNumber(1, 2 ** 32 - 1)),
   filterType: v.picklist(["TAG", "SQL92"], "TAG or SQL92"),
@@ -143,6 +145,9 @@ export const loadEntries = {
 
 export type LoadFlags = v.InferOutput<v.ObjectSchema<typeof loadEntries, undefined>>;
 
+/** Bytes of bodies in flight over all connections, where nobody says how many, and at most. */
+const UNDER_WAY_BYTES_DEFAULT = 128 * 1024 * 1024;
+const UNDER_WAY_BYTES_MAX = 1024 ** 3;
 const KEYS_DEFAULT = 10_000;
 const CONNECTIONS_DEFAULT = 4;
 const IN_FLIGHT_DEFAULT = 64;
@@ -162,11 +167,31 @@ export function planOf(flags: LoadFlags, verb: VerbOptions): Omit<LoadPlan, "que
     throw new UsageError("--closed and --rate exclude each other: found both, want one");
   const conns = flags.conns ?? (flags.threads === undefined ? CONNECTIONS_DEFAULT : 1);
   const count = flags.count;
+  const tags = tagsOf({ tags: flags.tags, tagCount: flags["tag-count"] });
+  if (
+    verb.sends &&
+    verb.receives &&
+    flags.filterType === "TAG" &&
+    !tags.some((tag) => passesTags(flags.expression, tag))
+  )
+    throw new UsageError(
+      `--expression is ${JSON.stringify(flags.expression)}, want one that takes ${tags.join(", ") || "messages without a tag"}: nothing would be received`,
+    );
+  const inFlight = flags["in-flight"] ?? flags.threads;
+  if (verb.sends && conns * (inFlight ?? 1) * flags.size * (verb.batch ?? 1) > UNDER_WAY_BYTES_MAX)
+    throw new UsageError(
+      `${conns} connections x ${inFlight ?? 1} in flight x ${flags.size * (verb.batch ?? 1)} bytes are more than ${UNDER_WAY_BYTES_MAX} bytes under way, want fewer or smaller ones`,
+    );
   return {
     kind: verb.kind,
     producers: verb.sends ? conns : 0,
     consumers: verb.receives ? (flags.consumers ?? conns) : 0,
-    inFlight: flags["in-flight"] ?? flags.threads ?? IN_FLIGHT_DEFAULT,
+    inFlight:
+      inFlight ??
+      Math.max(
+        1,
+        Math.min(IN_FLIGHT_DEFAULT, Math.floor(UNDER_WAY_BYTES_DEFAULT / conns / flags.size / (verb.batch ?? 1))),
+      ),
     rate: flags.rate,
     arrival: flags.arrival,
     rampSeconds: flags.ramp / 1000,
@@ -175,6 +200,8 @@ export function planOf(flags: LoadFlags, verb: VerbOptions): Omit<LoadPlan, "que
     batch: verb.batch ?? 1,
     header: flags.headers === "binary" ? "rocketmq" : "json",
     tags: flags.tags,
+    tagCount: flags["tag-count"],
+    properties: flags.properties,
     keyCardinality: flags["key-cardinality"] ?? (flags.keys ? KEYS_DEFAULT : 0),
     delayLevel: verb.delayLevel ?? 0,
     rollbackRate: verb.rollbackRate ?? 0,
@@ -189,6 +216,19 @@ export function planOf(flags: LoadFlags, verb: VerbOptions): Omit<LoadPlan, "que
     run: randomBytes(4).readUInt32BE(),
     credentials: credentialsOf(flags),
   };
+}
+
+/** `a=1,b=x`. Throws UsageError. */
+function propertiesOf(text: string): [string, string][] {
+  return text
+    .split(",")
+    .filter((part) => part !== "")
+    .map((part) => {
+      const equals = part.indexOf("=");
+      if (equals <= 0 || equals === part.length - 1)
+        throw new UsageError(`--properties has ${JSON.stringify(part)}, want name=value with commas between`);
+      return [part.slice(0, equals), part.slice(equals + 1)];
+    });
 }
 
 function payloadOf(file: string): Uint8Array {

@@ -8,7 +8,7 @@ import { LoadTopic } from "../lib/bench/load/load-topic.ts";
 import type { LoadPlan, LoadSecond } from "../lib/bench/load/plan.ts";
 import { runLoad } from "../lib/bench/load/run-load.ts";
 import { loadRecord } from "../lib/bench/load/to-record.ts";
-import { exportResult } from "../lib/bench/report/export.ts";
+import { checkExportPaths, exportResult } from "../lib/bench/report/export.ts";
 import { countText, mibText, msText } from "../lib/bench/report/figures.ts";
 import { summaryText } from "../lib/bench/report/summary.ts";
 import { machineFacts } from "../lib/bench/resources/machine.ts";
@@ -35,6 +35,7 @@ export interface BenchRun {
 /** One verb from flags to exit code: finds or makes the topic, runs the load, prints, writes what was asked for. */
 export async function runVerb({ verb, options, flags, command, from }: BenchRun): Promise<void> {
   const limits = flags.gate === undefined ? [] : parseGate(flags.gate);
+  checkExportPaths(flags);
   const startedAt = Date.now();
   const namesrvAddr = flags.namesrv ?? process.env.NAMESRV_ADDR ?? DEFAULT_NAMESRV_ADDR;
   const partial = planOf(flags, options);

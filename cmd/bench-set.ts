@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { resolve } from "node:path";
 import * as v from "valibot";
 import { UsageError } from "../lib/base/errors.ts";
-import { exportResult } from "../lib/bench/report/export.ts";
+import { checkExportPaths, exportResult } from "../lib/bench/report/export.ts";
 import { countText, mibText, msText } from "../lib/bench/report/figures.ts";
 import { setTable } from "../lib/bench/report/summary.ts";
 import { fileSystemName, machineFacts } from "../lib/bench/resources/machine.ts";
@@ -61,6 +61,7 @@ export async function benchSet(args: Record<string, unknown>, rawArgs: readonly 
   const folder = resolve(flags.store ?? tmpdir());
   const own = flags.namesrv === undefined;
   if (own && !existsSync(folder)) throw new UsageError(`--store is ${folder}, want a folder that exists`);
+  checkExportPaths(flags);
   const startedAt = Date.now();
   const times = { warmupSeconds: flags.warmup / 1000, seconds: Math.max(1, Math.round(flags.duration / 1000)) };
   let kill: (() => void) | undefined;

@@ -3,7 +3,7 @@ import * as v from "valibot";
 import { UsageError } from "../lib/base/errors.ts";
 import { missedLimits, parseGate } from "../lib/bench/gate.ts";
 import { LoadTopic } from "../lib/bench/load/load-topic.ts";
-import { exportResult } from "../lib/bench/report/export.ts";
+import { checkExportPaths, exportResult } from "../lib/bench/report/export.ts";
 import { countText } from "../lib/bench/report/figures.ts";
 import { setTable } from "../lib/bench/report/summary.ts";
 import { machineFacts } from "../lib/bench/resources/machine.ts";
@@ -60,6 +60,7 @@ export const benchSweepCommand = defineCommand({
       throw new UsageError("mq bench sweep wants either --rates or --find-max");
     const rates = flags.rates === undefined ? [] : ratesOf(flags.rates);
     const limits = parseGate(flags.slo);
+    checkExportPaths(flags);
     const startedAt = Date.now();
     const loadFlags: LoadFlags = { ...flags, rate: undefined, count: undefined, gate: undefined };
     const sends = { kind: "plain", sends: true, receives: flags.consume } as const;

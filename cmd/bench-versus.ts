@@ -3,7 +3,7 @@ import { defineCommand } from "citty";
 import * as v from "valibot";
 import { UsageError } from "../lib/base/errors.ts";
 import { nearest } from "../lib/base/suggest.ts";
-import { exportResult } from "../lib/bench/report/export.ts";
+import { checkExportPaths, exportResult } from "../lib/bench/report/export.ts";
 import { countText, msText } from "../lib/bench/report/figures.ts";
 import { machineFacts } from "../lib/bench/resources/machine.ts";
 import { type BenchResult, RESULT_SCHEMA } from "../lib/bench/result.ts";
@@ -66,6 +66,7 @@ export const benchVersusCommand = defineCommand({
     if (new Set(targets.map(({ name }) => name)).size < targets.length)
       throw new UsageError("mq bench versus got a name twice, want another name for every cluster");
     const credentials = credentialsOf(flags);
+    checkExportPaths(flags);
     const run = randomBytes(RUN_BYTES).toString("hex");
     const startedAt = Date.now();
     const clusters = new Map<string, VersusCluster>();

@@ -81,6 +81,8 @@ const ledgerSchema = v.object({
   gaps: amount,
   /** Acknowledged, and not received from brokers that were gone at the end: lost or not, nobody could ask. */
   unreached: v.optional(amount),
+  /** Acknowledged, and not received through an SQL filter: nobody here knows which ones it takes. */
+  filtered: v.optional(amount),
   /** The first cases of each, for a person. */
   examples: v.pipe(v.array(text), v.maxLength(LIST_MAX)),
 });
@@ -254,6 +256,9 @@ export function parseResult(content: unknown, file: string): BenchResult {
   const parsed = v.safeParse(resultSchema, content);
   if (!parsed.success) {
     const issue = parsed.issues[0];
+    const schema = typeof content === "object" && content !== null && "schema" in content ? content.schema : undefined;
+    if (schema !== RESULT_SCHEMA)
+      throw new MqError(`read ${file}: schema is ${JSON.stringify(schema) ?? "missing"}, want "${RESULT_SCHEMA}"`);
     throw new MqError(`read ${file}: ${v.getDotPath(issue) ?? "the file"}: ${issue.message}`);
   }
   for (const run of parsed.output.runs) for (const record of Object.values(run.latencies)) histogramOf(record);

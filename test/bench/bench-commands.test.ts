@@ -49,6 +49,13 @@ describe("mq bench compare", () => {
       64,
       'mq: --threshold is "p99", want FIGURE:+N% or FIGURE:-N%, as in p99:+10%,tps:-5%\n',
     ]);
+    const other = join(folder, "other.json");
+    await Bun.write(other, JSON.stringify({ schema: "mq.bench/9", runs: [] }));
+    const later = await runMq(["bench", "compare", before, other]);
+    expect([later.exitCode, later.stderr]).toEqual([
+      1,
+      `mq: read ${other}: schema is "mq.bench/9", want "mq.bench/1"\n`,
+    ]);
     const none = await runMq(["bench", "compare", before, join(folder, "none.json")]);
     expect([none.exitCode, none.stderr]).toEqual([1, expect.stringContaining("none.json: ENOENT")]);
   });

@@ -121,9 +121,37 @@ describe("against a broker", () => {
     expect((await bench("produce", "-t", "orders", "--count", "1", "--force")).exitCode).toBe(0);
   });
 
+  test("bodies too small for a header, tags in turn, properties: accounted for all the same", async () => {
+    for (const args of [
+      ["e2e", "--size", "1"],
+      ["batch", "--receive", "--size", "20"],
+      ["e2e", "--tag-count", "3", "--properties", "a=1,b=x"],
+      ["e2e", "--size", "47", "--headers", "json", "--keys"],
+    ]) {
+      const { stdout, exitCode } = await bench(...args, "--count", "1024");
+      expect([exitCode, stdout]).toEqual([0, expect.stringContaining("received 1024  LOST 0  DUP 0")]);
+    }
+  });
+
+  test("a filter: what it leaves out is not lost", async () => {
+    const tags = await bench("e2e", "--tag-count", "4", "-e", "tag1||tag2", "--count", "1280");
+    expect([tags.exitCode, tags.stdout]).toEqual([0, expect.stringContaining("acked 640  received 640  LOST 0")]);
+    const sql = await bench("e2e", "-f", "SQL92", "-e", "a > 1", "--count", "80", "--drain-timeout", "1s");
+    expect(sql.stderr).toMatch(/warning: SYSTEM_ERROR \(1\): .*SQL92/);
+    expect(sql.stdout).toContain("LOST 0");
+    expect(sql.exitCode).toBe(0);
+  });
+
   test("wrong flags are named", async () => {
     for (const [args, text] of [
-      [["produce", "--size", "10"], "48 bytes at least"],
+      [["produce", "--size", "0"], "1 byte at least"],
+      [["produce", "--size", "16m"], "a frame holds no more"],
+      [["produce", "--size", "4m", "--conns", "8", "--in-flight", "64"], "bytes under way, want fewer or smaller ones"],
+      [["produce", "--duration", "300ms"], "1s at least"],
+      [["e2e", "--tags", "a", "-e", "b || c"], "want one that takes a: nothing would be received"],
+      [["produce", "--properties", "a"], "want name=value"],
+      [["produce", "-a"], "--accessKey is missing"],
+      [["produce", "--secretKey", "x"], "--accessKey is missing"],
       [["produce", "--gate", "p99"], "want a limit such as"],
       [["produce", "--rate", "0"], "--rate"],
       [["produce", "--rate", "5", "--closed"], "--closed and --rate exclude each other"],
@@ -168,6 +196,24 @@ describe("exit codes", () => {
     expect(exitCode(run({ counts }), [], false)).toBe(1);
   });
 });
+
+test("a place that cannot be written to is told before the run", async () => {
+  const { exitCode, stderr, stdout } = await bench("produce", "--count", "5", "--out", join(import.meta.path, "r1"));
+  expect([exitCode, stdout, stderr]).toEqual([
+    1,
+    "",
+    expect.stringMatching(/^mq: write --out: .*can be written to\n$/),
+  ]);
+});
+
+test("Ctrl-C while the rest is waited for ends the waiting, and calls nothing lost", async () => {
+  const args = ["bench", "delay", "--level", "18", "--count", "5", "-n", cluster.namesrvAddr];
+  const child = spawnMq(args);
+  await readUntil(child.stderr, "msg/s");
+  child.kill("SIGINT");
+  expect(await child.exited).toBe(130);
+  expect(await new Response(child.stdout).text()).toMatch(/acked 5 {2}received 0 {2}LOST 0 .*UNREACHED 5/);
+}, 30_000);
 
 test("Ctrl-C ends a run with its figures, its files and 130, and the topic is gone", async () => {
   const file = join(folder, "interrupted.json");

@@ -55,8 +55,18 @@ describe("options of RocketMQ's programs", () => {
     const plan = (line: string) => () => originalPlan(flagsOf("producer", line), "", "*", 1);
     expect(plan("-w many")).toThrow('threadCount is "many", want a whole number');
     expect(plan("-c true")).toThrow("compressEnable is true: mq bench has no compression, want false");
-    expect(plan("-p 100")).toThrow("propertySize is 100");
-    expect(plan("-s 10")).toThrow(/^messageSize is 10, want 48 at least/);
+  });
+
+  test("tags and properties are made as there", () => {
+    const { tagCount, properties, bodyBytes } = originalPlan(flagsOf("producer", "-l 5 -p 30 -s 10"), "", "*", 1);
+    expect([tagCount, bodyBytes]).toEqual([5, 10]);
+    expect(properties).toEqual([
+      ["prop0", "hello50"],
+      ["prop1", "50"],
+      ["prop2", "hello52"],
+      ["prop3", "52"],
+    ]);
+    expect(originalPlan(flagsOf("producer"), "", "*", 1)).toMatchObject({ tagCount: 0, properties: [] });
   });
 
   test("-a true signs, with the original's keys where none are given", () => {

@@ -16,6 +16,8 @@ export function loadPlan(port: number, changes: Partial<LoadPlan> = {}): LoadPla
     batch: 1,
     header: "rocketmq",
     tags: "",
+    tagCount: 0,
+    properties: [],
     keyCardinality: 0,
     delayLevel: 0,
     delayMs: 0,

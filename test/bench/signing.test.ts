@@ -28,16 +28,31 @@ function expectSigned(frame: Buffer): Record<string, string> {
 }
 
 describe.each(["rocketmq", "json"] as HeaderEncoding[])("with %s headers", (header) => {
-  test.each(["plain", "batch"] as const)("every %s message of a load is signed as it leaves", (kind) => {
-    const changes: Partial<LoadPlan> = { kind, header, credentials, keyCardinality: 10, tags: "a", batch: 3 };
+  test.each([
+    ["plain", 100],
+    ["batch", 100],
+    ["plain", 9],
+    ["batch", 9],
+  ] as const)("every %s message of %d B of a load is signed as it leaves", (kind, bodyBytes) => {
+    const changes: Partial<LoadPlan> = {
+      kind,
+      bodyBytes,
+      header,
+      credentials,
+      keyCardinality: 10,
+      tags: "a",
+      batch: 3,
+    };
     const plan = loadPlan(1, changes);
-    const template = sendTemplate(plan, plan.queues[0]!, 2);
+    const template = sendTemplate(plan, plan.queues[0]!, 2, plan.tags);
     const out = Buffer.alloc(template.frame.bytes.length + 9);
     for (const sequence of [0, 77]) {
       const end = writeFrame(template.frame, out, 5, OPAQUE_BASE + 3, sequence);
       writeHex(out, 5 + template.keyAt, sequence % 10);
       writeMillis(out, 5 + template.bornAt, 1_790_000_000_000);
-      for (const body of template.bodies) stamp(out, 5 + body.start, 5 + body.end, sequence, 1, 2);
+      for (const body of template.bodies)
+        if (bodyBytes >= 48) stamp(out, 5 + body.start, 5 + body.end, sequence, 1, 2);
+        else out.fill("a", 5 + body.stampAt, 5 + body.stampAt + 96);
       signFrame(template.frame.signing!, out, 5, end);
       const ext = expectSigned(out.subarray(5, end));
       expect(ext.g).toBe("1790000000000");

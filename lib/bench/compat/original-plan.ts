@@ -8,6 +8,8 @@ import type { OriginalFlags } from "./original-flags.ts";
 const ASYNC_IN_FLIGHT = 10_000;
 /** Keys are seconds there: few different ones. */
 const KEYS = 64;
+const TAGS_MAX = 1000;
+const PROPERTY_START = 50;
 /** Keys of the original where none are given [AclClient]. */
 const ACCESS_KEY = "rocketmq2";
 const SECRET_KEY = "12345678";
@@ -20,7 +22,6 @@ const GROUPS = {
 /** Options that would change the load and that this generator does not have: the original's default is the only value. */
 const NOT_HERE: readonly (readonly [name: string, meaning: string])[] = [["compressEnable", "compression"]];
 const NOT_HERE_NUMBERS: readonly (readonly [name: string, meaning: string])[] = [
-  ["propertySize", "properties of a size"],
   ["sendUnknownRate", "transactions left undecided"],
   ["sendInterval", "a pause between messages; use mq bench transaction --rate"],
   ["failRate", "failing consumption"],
@@ -41,11 +42,7 @@ export function originalPlan(
   }
   const { tool } = flags;
   const sends = tool !== "consumer";
-  const bodyBytes = sends ? flags.number("messageSize") : PAYLOAD_HEADER_BYTES;
-  if (bodyBytes < PAYLOAD_HEADER_BYTES)
-    throw new UsageError(
-      `messageSize is ${bodyBytes}, want ${PAYLOAD_HEADER_BYTES} at least: a body begins with the number by which it is known again`,
-    );
+  const bodyBytes = sends ? Math.max(1, flags.number("messageSize")) : PAYLOAD_HEADER_BYTES;
   const quantity = tool === "producer" ? flags.number("messageQuantity") : 0;
   const delays = tool === "producer" && flags.on("delayEnable");
   return {
@@ -60,7 +57,9 @@ export function originalPlan(
     payload: new Uint8Array(),
     batch: tool === "batchproducer" ? flags.number("batchSize") : 1,
     header: "rocketmq",
-    tags: sends && tool !== "tproducer" && flags.number("tagCount") > 0 ? "tag0" : "",
+    tags: "",
+    tagCount: sends && tool !== "tproducer" ? Math.min(TAGS_MAX, flags.number("tagCount")) : 0,
+    properties: sends && tool !== "tproducer" ? propertiesOf(flags.number("propertySize")) : [],
     keyCardinality: sends && tool !== "tproducer" && flags.on("keyEnable") ? KEYS : 0,
     delayLevel: delays ? flags.number("delayLevel") : 0,
     delayMs: 0,
@@ -78,6 +77,21 @@ export function originalPlan(
       ? { accessKey: flags.text("accessKey") || ACCESS_KEY, secretKey: flags.text("secretKey") || SECRET_KEY }
       : environmentCredentials(),
   };
+}
+
+/** Properties `prop0`, `prop1` ... until they are longer than `bytes`, as the original makes them, its random number a fixed one. */
+function propertiesOf(bytes: number): [string, string][] {
+  const properties: [string, string][] = [];
+  let size = 0;
+  for (let value = PROPERTY_START; bytes > 0 && size <= bytes; value += 2) {
+    const pairs: [string, string][] = [
+      [`prop${properties.length}`, `hello${value}`],
+      [`prop${properties.length + 1}`, String(value)],
+    ];
+    for (const [name, text] of pairs) size += name.length + text.length;
+    properties.push(...pairs);
+  }
+  return properties;
 }
 
 /** The consumer's group, with two digits of the time behind it where that is asked for. */

@@ -1,6 +1,12 @@
+import { decodeCommand } from "../../remoting/command.ts";
 import { FRAME_PREFIX_BYTES } from "../../remoting/frame.ts";
 
 const FRAME_BYTES_MAX = 64 * 1024 * 1024;
+
+/** What an answer says besides its code. */
+export function remarkOf(buffer: Buffer, headerStart: number, frameEnd: number): string | undefined {
+  return decodeCommand(buffer, headerStart - FRAME_PREFIX_BYTES, frameEnd).remark;
+}
 
 /** One whole frame: its header and its body, good until the sink returns. */
 export type FrameSink = (buffer: Buffer, headerStart: number, headerEnd: number, end: number) => void;

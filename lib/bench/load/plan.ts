@@ -37,6 +37,10 @@ export interface LoadPlan {
   batch: number;
   header: HeaderEncoding;
   tags: string;
+  /** Above 0: tags `tag0`, `tag1` ... in turn instead. */
+  tagCount: number;
+  /** Further properties of every message. */
+  properties: readonly (readonly [name: string, value: string])[];
   /** Different values of KEYS; 0 for none. */
   keyCardinality: number;
   delayLevel: number;
@@ -61,6 +65,11 @@ export interface LoadPlan {
   credentials?: Credentials | undefined;
   /** Send RocketMQ's message trace through these name servers. */
   traceNamesrvAddr?: string | undefined;
+}
+
+/** Only the broker knows which messages an SQL filter takes. */
+export function isFilteredBySql({ expressionType, expression }: LoadPlan): boolean {
+  return expressionType === "SQL92" && expression !== "*";
 }
 
 /** What one thread does of a plan. */
@@ -136,5 +145,7 @@ export interface LoadOutcome {
   drainSeconds: number | undefined;
   /** Brokers that were gone at the end: what they hold was not asked for. */
   unreached: readonly string[];
+  /** What was missing was not waited for until the end, since the end was asked for. */
+  cutShort: boolean;
   workers: number;
 }

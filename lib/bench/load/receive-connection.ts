@@ -4,10 +4,10 @@ import { RecordView } from "../../message/record.ts";
 import { RequestCode, ResponseCode } from "../../remoting/codes.ts";
 import { OPAQUE_BASE, requestFrame } from "../raw/frames.ts";
 import { ResponseHeader } from "../raw/response-reader.ts";
-import { FrameReader } from "./frame-reader.ts";
+import { FrameReader, remarkOf } from "./frame-reader.ts";
 import type { Ledger } from "./ledger.ts";
 import { Link } from "./link.ts";
-import { epochMicros, PayloadView } from "./payload.ts";
+import { epochMicros, PAYLOAD_HEADER_BYTES, PayloadView } from "./payload.ts";
 import type { LoadPlan, LoadQueue } from "./plan.ts";
 import type { Recorder } from "./recorder.ts";
 import type { LoadTracing } from "./tracing.ts";
@@ -180,7 +180,7 @@ export class ReceiveConnection {
       this.#recorder.histograms.pull.record((this.#receivedAt - queue.sentAt) * 1000);
       this.#records(queue, buffer, headerEnd, frameEnd);
     } else if (!CODES_AT_END.has(header.code)) {
-      this.#recorder.countCode(header.code);
+      this.#recorder.countCode(header.code, () => remarkOf(buffer, headerStart, frameEnd));
       setTimeout(() => this.#again(index), RETRY_MS);
       return;
     }
@@ -220,7 +220,11 @@ export class ReceiveConnection {
     histograms.b2c.record(nowUs - record.bornTimestamp * 1000);
     histograms.s2c.record(nowUs - record.storeTimestamp * 1000);
     const payload = this.#payload;
-    if (!payload.read(buffer, record.bodyStart, record.bodyEnd) || payload.run !== this.#plan.run) {
+    const known =
+      record.bodyEnd - record.bodyStart < PAYLOAD_HEADER_BYTES
+        ? payload.readSmall(buffer, record)
+        : payload.read(buffer, record.bodyStart, record.bodyEnd);
+    if (!known || payload.run !== this.#plan.run) {
       this.#ledger.foreign();
       return;
     }

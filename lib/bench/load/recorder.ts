@@ -60,8 +60,14 @@ export class Recorder {
     this.errors.set(key, (this.errors.get(key) ?? 0) + times);
   }
 
-  countCode(code: number): void {
-    this.count(`${NAMES.get(code) ?? "code"} (${code})`);
+  /** `remark` is asked for the first answer with this code: it is told once. */
+  countCode(code: number, remark: () => string | undefined = () => undefined): void {
+    const name = `${NAMES.get(code) ?? "code"} (${code})`;
+    if (!this.errors.has(name)) {
+      const text = remark();
+      if (text !== undefined && text !== "") this.#note(`${name}: ${text.split("\n")[0]}`);
+    }
+    this.count(name);
   }
 
   /** Begins a new interval and gives the last one's. */

@@ -15,7 +15,7 @@ import {
   type LoadShare,
   noCounts,
 } from "./plan.ts";
-import { drainAlone, runShare } from "./run-share.ts";
+import { drainAlone, HURRIED_MS, runShare } from "./run-share.ts";
 
 /** With less than so many cores for each, threads of the load take from the broker what they give. */
 const CORES_PER_WORKER = 4;
@@ -40,7 +40,8 @@ export async function runLoad(plan: LoadPlan, options: RunLoadOptions = {}): Pro
   // A count of received messages is one thread's to keep.
   const isCountedReading = plan.producers === 0 && plan.count !== undefined;
   const workers = workerEntry === undefined || isCountedReading ? 1 : Math.max(1, Math.min(wanted, useful));
-  if (workers === 1) return runShare(sharesOf(plan, 1)[0]!, onSecond, stopped, (ledger) => drainAlone(plan, ledger));
+  if (workers === 1)
+    return runShare(sharesOf(plan, 1)[0]!, onSecond, stopped, (ledger) => drainAlone(plan, ledger, stopped));
   return new Threads(plan, workers, workerEntry!, onSecond, stopped).run();
 }
 
@@ -131,7 +132,8 @@ class Threads {
         ({ acked, received, rolledBack }) => bitCount(without(without(acked, rolledBack), received)) === 0,
       );
       const waited = performance.now() - began;
-      if (complete || waited > this.#plan.drainMs) {
+      const limitMs = this.#stopped() ? Math.min(HURRIED_MS, this.#plan.drainMs) : this.#plan.drainMs;
+      if (complete || waited > limitMs) {
         this.#order({ kind: "drained", seconds: complete ? waited / 1000 : undefined });
         return;
       }
@@ -168,6 +170,7 @@ class Threads {
       ),
       errors,
       ledger: mergeLedgers(this.#outcomes.map(({ ledger }) => ledger)),
+      cutShort: this.#outcomes.some(({ cutShort }) => cutShort),
       unreached: [...new Set(this.#outcomes.flatMap(({ unreached }) => unreached))],
       drainSeconds: this.#outcomes.find(({ drainSeconds }) => drainSeconds !== undefined)?.drainSeconds,
       workers: this.#workers.length,

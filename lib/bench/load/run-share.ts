@@ -14,6 +14,8 @@ const NS_PER_MS = 1e6;
 /** How long answers are waited for when the sending has ended. */
 const ANSWERS_MS = 10_000;
 const LOOK_MS = 20;
+/** What is left of the drain for who has asked for the end. */
+export const HURRIED_MS = 1_000;
 /** The load ends when no broker has been there for so long. */
 const GONE_MS_MAX = 30_000;
 /** With a count and no duration, the load ends when all is sent; this is for one that cannot. */
@@ -55,7 +57,7 @@ export async function runShare(
       links.every(({ downSince = Number.POSITIVE_INFINITY }) => downSince < performance.now() - GONE_MS_MAX);
     const ends = () => stopped() || late || finished() || gone();
     await sleepUntil(performance.now() + plan.warmupSeconds * SECOND_MS, ends);
-    recorder.take();
+    if (plan.warmupSeconds > 0) recorder.take();
     const seconds = await measure(plan, recorder, producers, consumers, onSecond, ends);
     pace?.stop();
     for (const producer of producers) producer.stop();
@@ -72,7 +74,16 @@ export async function runShare(
       .filter(({ downSince }) => downSince !== undefined)
       .map(({ address }) => address);
     const errors = Object.fromEntries(recorder.errors);
-    return { seconds, errors, ledger: ledger.part(), drainSeconds, unreached: [...new Set(unreached)], workers: 1 };
+    const cutShort = drainSeconds === undefined && stopped();
+    return {
+      seconds,
+      errors,
+      ledger: ledger.part(),
+      drainSeconds,
+      cutShort,
+      unreached: [...new Set(unreached)],
+      workers: 1,
+    };
   } finally {
     for (const connection of [...consumers, ...producers]) connection.close();
     await tracing?.end();
@@ -80,9 +91,10 @@ export async function runShare(
 }
 
 /** Waits until everything that this thread's producers know as acknowledged has come, `plan.drainMs` at most. */
-export async function drainAlone(plan: LoadPlan, ledger: Ledger): Promise<number | undefined> {
+export async function drainAlone(plan: LoadPlan, ledger: Ledger, stopped: () => boolean): Promise<number | undefined> {
   const began = performance.now();
-  await sleepUntil(began + plan.drainMs, () => ledger.complete);
+  const hurried = () => stopped() && performance.now() - began > HURRIED_MS;
+  await sleepUntil(began + plan.drainMs, () => ledger.complete || hurried());
   return ledger.complete ? (performance.now() - began) / SECOND_MS : undefined;
 }
 

@@ -9,13 +9,14 @@ import { OPAQUE_BASE, writeFrame } from "../raw/frames.ts";
 import { ResponseHeader } from "../raw/response-reader.ts";
 import { signFrame } from "../raw/signing.ts";
 import { SEQUENCE_MAX } from "./bitmap.ts";
-import { FrameReader } from "./frame-reader.ts";
+import { FrameReader, remarkOf } from "./frame-reader.ts";
 import type { Ledger } from "./ledger.ts";
 import { Link } from "./link.ts";
-import { epochMicros, stamp } from "./payload.ts";
+import { epochMicros, PAYLOAD_HEADER_BYTES, stamp } from "./payload.ts";
 import type { LoadPlan, LoadQueue } from "./plan.ts";
 import type { Recorder } from "./recorder.ts";
 import { endTransactionFrame, type SendTemplate, sendTemplate, writeHex, writeMillis } from "./send-frame.ts";
+import { tagsOf } from "./tag-filter.ts";
 import type { LoadTracing, Published } from "./tracing.ts";
 
 /** With a rate, requests that may wait for answers on one connection: what is due beyond them is sent late, and that is measured. */
@@ -43,6 +44,7 @@ export class SendConnection {
   readonly #sentAt: Float64Array;
   readonly #intendedAt: Float64Array;
   readonly #sequenceOf: Float64Array;
+  readonly #templateOf: Int32Array;
   readonly #free: Int32Array;
   readonly #out: Buffer;
   readonly #link: Link;
@@ -79,7 +81,7 @@ export class SendConnection {
     this.#recorder = recorder;
     this.#ledger = ledger;
     this.#queue = queues[0]!;
-    this.#templates = queues.map((queue) => sendTemplate(plan, queue, producer));
+    this.#templates = tagsOf(plan).flatMap((tag) => queues.map((queue) => sendTemplate(plan, queue, producer, tag)));
     this.#perRequest = plan.kind === "batch" ? plan.batch : 1;
     this.#budget = budget === undefined ? Number.POSITIVE_INFINITY : Math.ceil(budget / this.#perRequest);
     const largest = this.#templates.reduce((most, { frame }) => Math.max(most, frame.bytes.length), 1024);
@@ -88,6 +90,7 @@ export class SendConnection {
     this.#sentAt = new Float64Array(this.#slots);
     this.#intendedAt = new Float64Array(this.#slots);
     this.#sequenceOf = new Float64Array(this.#slots);
+    this.#templateOf = new Int32Array(this.#slots);
     this.#free = Int32Array.from({ length: this.#slots }, (_, slot) => slot);
     // A transaction's second request goes out beside the next first one.
     this.#out = Buffer.alloc((largest + (plan.kind === "transaction" ? END_BYTES_MAX : 0)) * this.#slots * 2);
@@ -175,6 +178,7 @@ export class SendConnection {
     if (this.#open === 0) this.#waitingSince = now;
     const slot = this.#free[this.#slots - ++this.#open]!;
     const template = this.#templates[this.#next]!;
+    this.#templateOf[slot] = this.#next;
     this.#next = this.#next + 1 === this.#templates.length ? 0 : this.#next + 1;
     this.#makeRoom(template.frame.bytes.length);
     const at = this.#outEnd;
@@ -184,9 +188,14 @@ export class SendConnection {
     const intendedUs = epochMicros(intended);
     const sentUs = epochMicros(now);
     writeMillis(this.#out, at + template.bornAt, Math.floor(sentUs / 1000));
-    for (const { start, end, counterAt } of template.bodies) {
+    const { small } = template;
+    for (const { start, end, counterAt, stampAt } of template.bodies) {
       if (counterAt >= 0) writeHex(this.#out, at + counterAt, this.#sequence);
-      stamp(this.#out, at + start, at + end, this.#sequence++, intendedUs, sentUs);
+      if (small === undefined) stamp(this.#out, at + start, at + end, this.#sequence++, intendedUs, sentUs);
+      else {
+        stamp(small, 0, small.length, this.#sequence++, intendedUs, sentUs);
+        this.#out.write(small.toString("hex", 0, PAYLOAD_HEADER_BYTES), at + stampAt, "latin1");
+      }
     }
     if (template.frame.signing !== undefined) signFrame(template.frame.signing, this.#out, at, this.#outEnd);
     this.#sentAt[slot] = now;
@@ -244,19 +253,19 @@ export class SendConnection {
     this.#recorder.answered += this.#perRequest;
     if (header.code !== ResponseCode.SUCCESS) {
       counts.failed += this.#perRequest;
-      this.#recorder.countCode(header.code);
+      this.#recorder.countCode(header.code, () => remarkOf(buffer, headerStart, frameEnd));
       return;
     }
     counts.acked += this.#perRequest;
     histograms.service.record((this.#receivedAt - this.#sentAt[slot]!) * 1000);
     if (this.#plan.rate !== undefined) histograms.response.record((this.#receivedAt - this.#intendedAt[slot]!) * 1000);
     const first = this.#sequenceOf[slot]!;
-    if (this.#plan.kind !== "transaction")
+    if (this.#plan.kind !== "transaction" && this.#templates[this.#templateOf[slot]!]!.expected)
       for (let i = 0; i < this.#perRequest; i++) this.#ledger.acked(this.#producer, first + i);
     if (this.#plan.kind !== "transaction" && this.#tracing === undefined) return;
     const { ext } = decodeCommand(buffer, headerStart - FRAME_PREFIX_BYTES, frameEnd);
     const half = this.#tracing?.published(this.#published(slot, first, ext));
-    if (this.#plan.kind === "transaction") this.#endTransaction(first, ext, half);
+    if (this.#plan.kind === "transaction") this.#endTransaction(slot, ext, half);
   }
 
   #published(slot: number, first: number, ext: Readonly<Record<string, string>>): Published {
@@ -277,7 +286,8 @@ export class SendConnection {
   }
 
   /** Which transactions are rolled back follows from their number alone. */
-  #endTransaction(sequence: number, ext: Readonly<Record<string, string>>, half: PubTrace | undefined): void {
+  #endTransaction(slot: number, ext: Readonly<Record<string, string>>, half: PubTrace | undefined): void {
+    const sequence = this.#sequenceOf[slot]!;
     const commit =
       Math.floor((sequence + 1) * this.#plan.rollbackRate) === Math.floor(sequence * this.#plan.rollbackRate);
     const place = parseOffsetMsgId(ext.msgId ?? "");
@@ -285,7 +295,9 @@ export class SendConnection {
       this.#recorder.count("answer without the place of the half message");
       return;
     }
-    if (commit) this.#ledger.acked(this.#producer, sequence);
+    if (!this.#templates[this.#templateOf[slot]!]!.expected) {
+      // Nobody waits for it.
+    } else if (commit) this.#ledger.acked(this.#producer, sequence);
     else this.#ledger.rolledBack(this.#producer, sequence);
     const uniqKey = this.#uniqKey(sequence);
     if (half !== undefined) this.#tracing?.ended(half, ext.transactionId ?? uniqKey, commit);

@@ -5,14 +5,17 @@ import {
 } from "../../message/sys-flag.ts";
 import { RequestCode } from "../../remoting/codes.ts";
 import { type FrameTemplate, frameTemplate, requestFrame } from "../raw/frames.ts";
-import { bodyTemplate } from "./payload.ts";
+import { bodyBytesOf, bodyTemplate, PAYLOAD_HEADER_BYTES, PAYLOAD_HEX, PAYLOAD_PROPERTY } from "./payload.ts";
 import type { LoadPlan, LoadQueue } from "./plan.ts";
+import { passesTags } from "./tag-filter.ts";
 
 /** Marks the places of a number of eight hex digits in the text of the header and of a batch's properties. */
 const KEY_MARK = "eeeeeeee";
 const COUNTER_MARK = "ffffffff";
 /** Marks the place of the born timestamp: as many digits as every time from 2001 to 2286 has. */
 const BORN_MARK = "1000000000000";
+/** Marks the place of a header that a small body has no room for. */
+const STAMP_MARK = "d".repeat(PAYLOAD_HEX);
 const ITEM_HEAD_BYTES = 20;
 const UNIQ_KEY_HEX = 32;
 
@@ -20,7 +23,13 @@ const UNIQ_KEY_HEX = 32;
 export interface SendTemplate {
   frame: FrameTemplate;
   /** Begin and end of every body with a header of ours; several in a batch. */
-  bodies: readonly { start: number; end: number; counterAt: number }[];
+  bodies: readonly { start: number; end: number; counterAt: number; stampAt: number }[];
+  /** Of bodies too small for a header: header and body in one piece, to be stamped and written as hex at `stampAt`. */
+  small: Buffer | undefined;
+  /** Whether the load's consumers are to get its messages: their TAG filter takes them. */
+  expected: boolean;
+  /** Tag of its messages; "" without. */
+  tag: string;
   /** Offset of eight hex digits of KEYS; -1 without. */
   keyAt: number;
   /** Offset of the 13 digits of the born timestamp. */
@@ -29,10 +38,12 @@ export interface SendTemplate {
 }
 
 /** What a producer writes into the properties of every message. */
-function properties(plan: LoadPlan, prefix: string): string {
+function properties(plan: LoadPlan, prefix: string, tag: string): string {
   const pairs: [string, string][] = [];
   if (plan.keyCardinality > 0) pairs.push(["KEYS", `k${KEY_MARK}`]);
-  if (plan.tags !== "") pairs.push(["TAGS", plan.tags]);
+  if (tag !== "") pairs.push(["TAGS", tag]);
+  pairs.push(...plan.properties.map(([name, value]): [string, string] => [name, value]));
+  if (plan.bodyBytes < PAYLOAD_HEADER_BYTES) pairs.push([PAYLOAD_PROPERTY, STAMP_MARK]);
   if (plan.delayLevel > 0) pairs.push(["DELAY", String(plan.delayLevel)]);
   if (plan.kind === "transaction") pairs.push(["TRAN_MSG", "true"], ["PGROUP", plan.group]);
   pairs.push(["UNIQ_KEY", prefix + COUNTER_MARK], ["WAIT", "true"]);
@@ -46,9 +57,13 @@ function uniqKeyPrefix(run: number, producer: number): string {
 }
 
 /** SEND_MESSAGE_V2, or SEND_BATCH_MESSAGE with `plan.batch` items of one layout [MessageDecoder#encodeMessage]. */
-export function sendTemplate(plan: LoadPlan, queue: LoadQueue, producer: number): SendTemplate {
+export function sendTemplate(plan: LoadPlan, queue: LoadQueue, producer: number, tag: string): SendTemplate {
   const prefix = uniqKeyPrefix(plan.run, producer);
-  const body = bodyTemplate(plan.bodyBytes, plan.payload, plan.run, producer);
+  const isSmall = plan.bodyBytes < PAYLOAD_HEADER_BYTES;
+  const body = isSmall
+    ? bodyBytesOf(plan.bodyBytes, plan.payload)
+    : bodyTemplate(plan.bodyBytes, plan.payload, plan.run, producer);
+  const small = isSmall ? Buffer.concat([bodyTemplate(0, plan.payload, plan.run, producer), body]) : undefined;
   const isBatch = plan.kind === "batch";
   const fields = {
     a: plan.group,
@@ -59,29 +74,33 @@ export function sendTemplate(plan: LoadPlan, queue: LoadQueue, producer: number)
     f: String(plan.kind === "transaction" ? TRANSACTION_PREPARED_TYPE : 0),
     g: BORN_MARK,
     h: "0",
-    i: properties(plan, prefix),
+    i: properties(plan, prefix, tag),
     j: "0",
     k: "false",
     l: "0",
     m: String(isBatch),
     n: queue.brokerName,
   };
-  const item = isBatch ? batchItem(body, properties(plan, prefix)) : body;
+  const item = isBatch ? batchItem(body, properties(plan, prefix, tag)) : body;
   const content = isBatch ? Buffer.concat(Array.from({ length: plan.batch }, () => item)) : body;
   const code = isBatch ? RequestCode.SEND_BATCH_MESSAGE : RequestCode.SEND_MESSAGE_V2;
   const frame = frameTemplate(code, fields, content, plan.header, plan.credentials, [
     BORN_MARK,
     KEY_MARK,
     COUNTER_MARK,
+    STAMP_MARK,
   ]);
   const contentAt = frame.bytes.length - content.length;
   const bodies = Array.from({ length: isBatch ? plan.batch : 1 }, (_, i) => {
     const start = contentAt + i * item.length + (isBatch ? ITEM_HEAD_BYTES : 0);
     const counterAt = isBatch ? frame.bytes.indexOf(COUNTER_MARK, start + body.length) : -1;
-    return { start, end: start + body.length, counterAt };
+    const stampAt = isSmall ? frame.bytes.indexOf(STAMP_MARK, isBatch ? start : 0) : -1;
+    return { start, end: start + body.length, counterAt, stampAt };
   });
   const keyAt = plan.keyCardinality > 0 ? frame.bytes.indexOf(KEY_MARK) : -1;
-  return { frame, bodies, keyAt, bornAt: frame.bytes.indexOf(BORN_MARK), uniqKeyPrefix: prefix };
+  const bornAt = frame.bytes.indexOf(BORN_MARK);
+  const expected = plan.expressionType !== "TAG" || passesTags(plan.expression, tag);
+  return { frame, bodies, keyAt, bornAt, uniqKeyPrefix: prefix, small, expected, tag };
 }
 
 function batchItem(body: Buffer, text: string): Buffer {

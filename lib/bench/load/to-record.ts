@@ -3,7 +3,7 @@ import { Histogram } from "../histogram.ts";
 import type { ResourceSample } from "../resources/sampler.ts";
 import { type FlagRecord, type LedgerRecord, latencyRecord, type RunRecord, type SecondRecord } from "../result.ts";
 import { verdict } from "./ledger.ts";
-import { LATENCIES, type LoadCounts, type LoadOutcome, type LoadPlan, noCounts } from "./plan.ts";
+import { isFilteredBySql, LATENCIES, type LoadCounts, type LoadOutcome, type LoadPlan, noCounts } from "./plan.ts";
 
 /** Above this part of a core the generator may be what is measured. */
 const CLIENT_BOUND_CPU = 0.85;
@@ -47,7 +47,8 @@ export function loadRecord(
   });
   const seconds = outcome.seconds.at(-1)?.second ?? 0;
   const { ledger, rolledBack } = verdict(outcome.ledger);
-  if (outcome.unreached.length > 0 && ledger.lost > 0) notAsked(ledger);
+  if (ledger.lost > 0 && isFilteredBySql(plan)) notClaimed(ledger, "filtered");
+  else if (ledger.lost > 0 && (outcome.unreached.length > 0 || outcome.cutShort)) notClaimed(ledger, "unreached");
   const client = {
     cpu: samples.reduce((sum, { clientCpu = 0 }) => sum + clientCpu, 0) / Math.max(1, samples.length),
     loopDelayP99Ms: median(samples.map(({ clientLoopDelayP99Ms = 0 }) => clientLoopDelayP99Ms)),
@@ -82,9 +83,9 @@ export function loadRecord(
   return record;
 }
 
-/** Nobody can say of messages that they are lost while the broker that has them is gone. */
-function notAsked(ledger: LedgerRecord): void {
-  ledger.unreached = ledger.lost;
+/** Nobody can say of messages that they are lost while the broker that has them is gone, or when they were not waited for. */
+function notClaimed(ledger: LedgerRecord, what: "unreached" | "filtered"): void {
+  ledger[what] = ledger.lost;
   ledger.lost = 0;
   ledger.examples = ledger.examples.filter((text) => !text.startsWith("lost:"));
 }
@@ -101,6 +102,8 @@ function optionsOf(plan: LoadPlan): RunRecord["options"] {
     consumers: plan.consumers,
     inFlight: plan.producers > 0 ? plan.inFlight : null,
     size: plan.producers > 0 ? plan.bodyBytes : null,
+    tags: plan.tags,
+    tagCount: plan.tagCount,
     batch: plan.kind === "batch" ? plan.batch : 1,
     queues: plan.queues.length,
     header: plan.header,
@@ -118,7 +121,7 @@ function flagsOf(plan: LoadPlan, run: RunRecord, sameHost: boolean): FlagRecord[
   const flags: FlagRecord[] = [];
   const { cpu, loopDelayP99Ms } = run.client;
   const p99Ms = (new Map(run.latencies.response?.quantiles).get(0.99) ?? 0) / 1000;
-  if (cpu > CLIENT_BOUND_CPU)
+  if (cpu > CLIENT_BOUND_CPU && run.seconds >= 1)
     flags.push({
       id: "CLIENT-BOUND",
       text: `the generator's busiest thread was busy ${(100 * cpu).toFixed(0)} % of the time: more --workers, or another machine`,

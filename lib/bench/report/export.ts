@@ -1,6 +1,7 @@
-import { mkdirSync } from "node:fs";
-import { join } from "node:path";
+import { accessSync, constants, mkdirSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { writeFileAtomic } from "../../base/atomic-file.ts";
+import { errorText, MqError } from "../../base/errors.ts";
 import { decodeBase64 } from "../hdr/encoding.ts";
 import { intervalLog, type LogInterval } from "../hdr/log.ts";
 import { percentileText } from "../hdr/percentile-text.ts";
@@ -15,6 +16,20 @@ export interface ExportPaths {
   hdr?: string | undefined;
   html?: string | undefined;
   out?: string | undefined;
+}
+
+/** Tries every place that will be written to, while there is nothing to lose yet. Throws MqError that names the flag. */
+export function checkExportPaths({ json, hdr, html, out }: ExportPaths): void {
+  const folders = Object.entries({ json, hdr, html }).map(([flag, file]) => [flag, file && dirname(file)] as const);
+  for (const [flag, folder] of [...folders, ["out", out] as const]) {
+    if (folder === undefined) continue;
+    try {
+      mkdirSync(folder, { recursive: true });
+      accessSync(folder, constants.W_OK | constants.X_OK);
+    } catch (error) {
+      throw new MqError(`write --${flag}: ${errorText(error)}; want a folder that can be written to`);
+    }
+  }
 }
 
 /**

@@ -97,6 +97,7 @@ function ledgerLine(ledger: NonNullable<RunRecord["ledger"]>): string {
     `UNKNOWN-OK ${ledger.unknownOk}`,
     `CORRUPT ${ledger.corrupt}`,
     `REORDER ${ledger.reordered}`,
+    ...(ledger.filtered === undefined ? [] : [`FILTERED ${ledger.filtered}`]),
     ...(ledger.unreached === undefined ? [] : [`UNREACHED ${ledger.unreached}`]),
   ].join("  ");
 }

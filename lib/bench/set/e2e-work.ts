@@ -76,6 +76,8 @@ function planOn(topic: LoadTopic, times: TurnTimes, run: string): LoadPlan {
     batch: 1,
     header: "rocketmq",
     tags: "",
+    tagCount: 0,
+    properties: [],
     keyCardinality: 0,
     delayLevel: 0,
     delayMs: 0,
