@@ -78,6 +78,7 @@ export const loadArgs = {
   keep: { type: "boolean", description: "Leave the topic that was made" },
   gate: { type: "string", description: "Limits: p99<10ms,tps>=12000,errors=0 or rocketmq-ci", valueHint: "limits" },
   strict: { type: "boolean", description: "Exit with 4 where the run is CLIENT-BOUND or SATURATED" },
+  "abort-on-saturation": { type: "boolean", description: "End when the rate is missed for 5 s (exit code 4)" },
   quiet: { type: "boolean", description: "No line while it runs" },
   msgTraceEnable: {
     type: "boolean",
@@ -137,6 +138,7 @@ export const loadEntries = {
   keep: optional(v.boolean(), false),
   gate: optional(v.string()),
   strict: optional(v.boolean(), false),
+  "abort-on-saturation": optional(v.boolean(), false),
   quiet: optional(v.boolean(), false),
   msgTraceEnable: optional(v.boolean(), false),
   ...credentialEntries,

@@ -7,6 +7,7 @@ import { DiskGuard } from "../lib/bench/load/disk-guard.ts";
 import { LoadTopic } from "../lib/bench/load/load-topic.ts";
 import type { LoadPlan, LoadSecond } from "../lib/bench/load/plan.ts";
 import { runLoad } from "../lib/bench/load/run-load.ts";
+import { SATURATED_SECONDS, Saturation } from "../lib/bench/load/saturation.ts";
 import { loadRecord } from "../lib/bench/load/to-record.ts";
 import { checkExportPaths, exportResult } from "../lib/bench/report/export.ts";
 import { countText, mibText, msText } from "../lib/bench/report/figures.ts";
@@ -17,6 +18,7 @@ import { type BenchResult, RESULT_SCHEMA, type RunRecord } from "../lib/bench/re
 import { DEFAULT_NAMESRV_ADDR } from "../lib/client/client-options.ts";
 import { type LoadFlags, planOf, runName, type VerbOptions } from "./bench-flags.ts";
 import { EXIT_INTERRUPTED, onInterrupt } from "./bench-interrupt.ts";
+import { addTune } from "./bench-tuned.ts";
 import { print, say, warn } from "./out.ts";
 import { ProgressLine } from "./progress-line.ts";
 import { MQ_VERSION } from "./version.ts";
@@ -74,6 +76,7 @@ export async function runVerb({ verb, options, flags, command, from }: BenchRun)
       brokers: topic.brokers.map(({ host: _, port: __, ...rest }) => rest),
       runs: [run],
     };
+    addTune(result, topic.brokers);
     print(summaryText(result, run));
     for (const line of missed) say(`missed ${line}`);
     const written = await exportResult(result, flags);
@@ -91,7 +94,7 @@ export async function measured(
   plan: LoadPlan,
   topic: LoadTopic,
   verb: string,
-  { workers, quiet }: { workers?: number | undefined; quiet: boolean },
+  flags: { workers?: number | undefined; quiet: boolean; "abort-on-saturation": boolean },
   stopped: () => boolean,
 ): Promise<RunRecord> {
   const pids = topic.brokers.flatMap(({ brokerName, pid }) => (pid === undefined ? [] : [[brokerName, pid] as const]));
@@ -100,6 +103,8 @@ export async function measured(
   let full: string | undefined;
   const sampler = new ResourceSampler(Object.fromEntries(pids));
   const line = new ProgressLine();
+  const { workers, quiet } = flags;
+  const saturation = new Saturation(plan);
   let warm = false;
   const begin = setTimeout(() => {
     sampler.sample();
@@ -109,10 +114,11 @@ export async function measured(
   const outcome = await runLoad(plan, {
     workers,
     workerEntry: Bun.main,
-    stopped: () => stopped() || full !== undefined,
+    stopped: () => stopped() || full !== undefined || (flags["abort-on-saturation"] && saturation.reached),
     onSecond: (second) => {
       sampler.sample();
       full ??= guard.full();
+      saturation.add(second.counts.acked);
       if (second.notes !== undefined) line.clear();
       for (const note of second.notes ?? []) warn(note);
       if (quiet) return;
@@ -128,11 +134,16 @@ export async function measured(
   const runtime: [string, Record<string, string>][] = [];
   for (const { brokerName, address } of topic.brokers)
     runtime.push([brokerName, await brokerRuntime(address, plan.credentials)]);
+  if (flags["abort-on-saturation"] && saturation.reached)
+    run.flags.push({ id: "ABORTED", text: `the rate was missed for ${SATURATED_SECONDS} s: ended` });
   run.runtime = Object.fromEntries(runtime.filter(([, info]) => Object.keys(info).length > 0));
   return run;
 }
 
-function liveText(plan: LoadPlan, { second, counts, latencies, inFlight, cpu, loopDelayMs }: LoadSecond): string {
+function liveText(
+  plan: LoadPlan,
+  { second, counts, latencies, inFlight, cpu, loopDelayMs, errors }: LoadSecond,
+): string {
   const kind = ["response", "service", "e2e", "s2c"].find((name) => latencies[name as "service"] !== undefined);
   const parts = [`${second.toFixed(0).padStart(4)} s`];
   if (plan.producers > 0)
@@ -148,6 +159,7 @@ function liveText(plan: LoadPlan, { second, counts, latencies, inFlight, cpu, lo
   }
   if (plan.producers > 0) parts.push(`in flight ${inFlight}`);
   if (counts.failed > 0) parts.push(`failed ${counts.failed}`);
+  for (const [name, count] of Object.entries(errors ?? {})) parts.push(`${name} x ${count}`);
   parts.push(`client ${(100 * cpu).toFixed(0)} % loop ${loopDelayMs.toFixed(1)} ms`);
   return parts.join("  ");
 }
@@ -159,6 +171,7 @@ export function exitCode(run: RunRecord, missed: readonly string[], strict: bool
     return BenchExit.lost;
   if (run.interrupted === true) return EXIT_INTERRUPTED;
   if (missed.length > 0) return BenchExit.missed;
+  if (run.flags.some(({ id }) => id === "ABORTED")) return BenchExit.invalid;
   if (strict && run.flags.some(({ id }) => id === "CLIENT-BOUND" || id === "SATURATED")) return BenchExit.invalid;
   if (run.flags.some(({ id }) => id === "UNREACHED")) return ExitCode.failure;
   if (run.counts.acked === 0 && run.counts.received === 0) return ExitCode.failure;

@@ -13,6 +13,7 @@ import { runStandardSet, type SetOutcome, setWorks } from "../lib/bench/set/stan
 import { runFigures } from "../lib/bench/versus/figures.ts";
 import { exportArgs, exportEntries } from "./bench-report.ts";
 import { BenchExit } from "./bench-run.ts";
+import { addTune } from "./bench-tuned.ts";
 import { duration, namesrvAddr, parseFlags } from "./client-flags.ts";
 import { credentialArgs, credentialEntries, credentialsOf, shownCommand } from "./credential-flags.ts";
 import { print, printTable, say, warn } from "./out.ts";
@@ -97,6 +98,7 @@ export async function benchSet(args: Record<string, unknown>, rawArgs: readonly 
       brokers: outcome.brokers.map(({ host: _, port: __, ...rest }) => rest),
       runs: outcome.runs,
     };
+    addTune(result, outcome.brokers);
     printOutcome(result, outcome);
     if (interrupt.stopped()) for (const run of result.runs.slice(-1)) run.interrupted = true;
     const written = await exportResult(result, flags);
@@ -137,9 +139,12 @@ function printOutcome({ machine, brokers, runs }: BenchResult, { figures, left }
     `brokers  ${brokers.length}: ${[...versions].join(", ")}, ${[...kinds].join(" | ")}; ${machine.cores} cores, ${machine.cpu}, ${machine.kernel}`,
   );
   for (const run of runs) {
-    for (const { id, text } of run.flags) if (id !== "SAME-HOST") warn(`${run.work} is ${id}: ${text}`);
+    for (const { id, text } of run.flags)
+      if (id !== "SAME-HOST" && id !== "NOT-TUNED") warn(`${run.work} is ${id}: ${text}`);
     for (const { name, count } of run.errors) warn(`${run.work}: ${name}, ${count} times`);
   }
+  const untuned = runs.flatMap(({ flags }) => flags).find(({ id }) => id === "NOT-TUNED");
+  if (untuned !== undefined) warn(`NOT-TUNED: ${untuned.text}`);
   if (left.length > 0) warn(`the cluster still has ${left.length} topics of this run, ${left[0]} first`);
 }
 

@@ -13,6 +13,7 @@ import { DEFAULT_NAMESRV_ADDR } from "../lib/client/client-options.ts";
 import { type LoadFlags, loadArgs, loadEntries, planOf, runName } from "./bench-flags.ts";
 import { EXIT_INTERRUPTED, onInterrupt } from "./bench-interrupt.ts";
 import { BenchExit, measured } from "./bench-run.ts";
+import { addTune } from "./bench-tuned.ts";
 import { parseFlags, positiveNumber } from "./client-flags.ts";
 import { credentialsOf, shownCommand } from "./credential-flags.ts";
 import { print, printTable, say, warn } from "./out.ts";
@@ -111,6 +112,7 @@ export const benchSweepCommand = defineCommand({
         brokers: topic.brokers.map(({ host: _, port: __, ...rest }) => rest),
         runs: steps.map(({ run }) => run),
       };
+      addTune(result, topic.brokers);
       const written = await exportResult(result, flags);
       if (written.length > 0) say(`saved ${written.join(" ")}`);
       if (steps.some(({ run }) => (run.ledger?.lost ?? 0) + (run.ledger?.corrupt ?? 0) > 0))

@@ -15,6 +15,7 @@ import { DEFAULT_WORKS, WORKS, type Work } from "../lib/bench/versus/works.ts";
 import { parseNamesrvAddr } from "../lib/client/client-options.ts";
 import { EXIT_INTERRUPTED, onInterrupt } from "./bench-interrupt.ts";
 import { exportArgs, exportEntries } from "./bench-report.ts";
+import { addTune } from "./bench-tuned.ts";
 import { duration, parseFlags, wholeNumber } from "./client-flags.ts";
 import { credentialArgs, credentialEntries, credentialsOf, shownCommand } from "./credential-flags.ts";
 import { REPEATED } from "./flags.ts";
@@ -83,6 +84,10 @@ export const benchVersusCommand = defineCommand({
         brokers: [...clusters.values()].flatMap(({ brokers }) => brokers.map(({ host: _, port: __, ...rest }) => rest)),
         runs: await playAll(clusters, works, flags, interrupt.stopped),
       };
+      addTune(
+        result,
+        [...clusters.values()].flatMap(({ brokers }) => brokers),
+      );
       result.versus = versusFigures(result.runs);
       print(versusText(result.versus));
       for (const line of doubts(result)) warn(line);
@@ -136,7 +141,8 @@ function playAll(
 function doubts({ runs }: BenchResult): Set<string> {
   const lines = new Set<string>();
   for (const { work, target, flags, errors } of runs) {
-    for (const { id, text } of flags) if (id !== "SAME-HOST") lines.add(`${work} of ${target} is ${id}: ${text}`);
+    for (const { id, text } of flags)
+      if (id !== "SAME-HOST" && id !== "NOT-TUNED") lines.add(`${work} of ${target} is ${id}: ${text}`);
     for (const { name, count } of errors) lines.add(`${work} of ${target}: ${name}, ${count} times`);
   }
   return lines;

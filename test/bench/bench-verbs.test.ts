@@ -173,6 +173,16 @@ test("mq bench null tells the generator's ceiling", async () => {
   expect(stdout).toMatch(/^ceiling \d+ messages\/s of 1024 B over 4 x 64 with 2 threads/m);
 }, 30_000);
 
+test("a machine without its must-haves is NOT-TUNED, and the report of mq tune is kept", async () => {
+  const file = join(folder, "tuned.json");
+  expect((await bench("produce", "--count", "5", "--json", file)).exitCode).toBe(0);
+  const { tune, runs } = await readResult(file);
+  const report = tune as { schema: string; checks: { id: string; status: string; must: boolean }[] };
+  expect(report.schema).toBe("mq.tune/1");
+  const failing = report.checks.some(({ status, must }) => status === "FAIL" && must);
+  expect(runs[0]!.flags.some(({ id }) => id === "NOT-TUNED")).toBe(failing);
+});
+
 describe("exit codes", () => {
   const run = (changes: Partial<RunRecord>): RunRecord => ({ ...syntheticRun({ rate: 1000, us: 500 }), ...changes });
   const ledger = { acked: 9, received: 9, lost: 0, duplicates: 0, unknownOk: 0, corrupt: 0, reordered: 0, gaps: 0 };
@@ -192,6 +202,7 @@ describe("exit codes", () => {
     expect(exitCode(run(doubtful), ["p99"], true)).toBe(2);
     expect(exitCode(run(doubtful), [], true)).toBe(4);
     expect(exitCode(run(doubtful), [], false)).toBe(0);
+    expect(exitCode(run({ flags: [{ id: "ABORTED", text: "" }] }), [], false)).toBe(4);
     const counts = { sent: 5, acked: 0, failed: 5, received: 0, bytesSent: 0, bytesReceived: 0 };
     expect(exitCode(run({ counts }), [], false)).toBe(1);
   });

@@ -8,6 +8,7 @@ import { Schedule } from "../../lib/bench/load/pace.ts";
 import { bodyTemplate, PayloadView, stamp } from "../../lib/bench/load/payload.ts";
 import type { LoadPlan } from "../../lib/bench/load/plan.ts";
 import { runLoad, sharesOf } from "../../lib/bench/load/run-load.ts";
+import { Saturation } from "../../lib/bench/load/saturation.ts";
 import { loadRecord } from "../../lib/bench/load/to-record.ts";
 import { fakeBroker, type Mischief } from "./fake-broker.ts";
 import { loadPlan as plan } from "./load-plan.ts";
@@ -129,6 +130,20 @@ test("a loop that is late is CLIENT-BOUND only where that is a good part of what
   };
   expect(flags(200_000)).toEqual([]);
   expect(flags(10_000)).toEqual(["CLIENT-BOUND"]);
+});
+
+test("a load is behind for good after five seconds below its rate, the ramp not counted", () => {
+  const reached = (load: Partial<LoadPlan>, ...acked: number[]) => {
+    const saturation = new Saturation(plan(1, load));
+    return acked.map((count) => {
+      saturation.add(count);
+      return saturation.reached;
+    });
+  };
+  expect(reached({ rate: 100 }, 90, 90, 90, 90, 90)).toEqual([false, false, false, false, true]);
+  expect(reached({ rate: 100 }, 90, 90, 90, 90, 99, 90)).not.toContain(true);
+  expect(reached({ rate: 100, rampSeconds: 3, warmupSeconds: 1 }, 9, 9, 9, 9, 9, 9)).not.toContain(true);
+  expect(reached({}, 0, 0, 0, 0, 0, 0)).not.toContain(true);
 });
 
 test("a count is kept to the message, over any number of connections", async () => {

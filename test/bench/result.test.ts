@@ -48,7 +48,11 @@ describe("result", () => {
 describe("a file that is no result is refused, naming the file and the place", () => {
   const good = () => JSON.parse(JSON.stringify(syntheticResult(runs)));
   const cases: [string, (content: ReturnType<typeof good>) => void, RegExp][] = [
-    ["another schema", (content) => (content.schema = "mq.tune/1"), /^read f: schema: schema "mq.bench\/1"/],
+    [
+      "another schema",
+      (content) => (content.schema = "mq.tune/1"),
+      /^read f: schema is "mq.tune\/1", want "mq.bench\/1"$/,
+    ],
     ["a count that is no number", (content) => (content.runs[0].counts.sent = "1"), /^read f: runs\.0\.counts\.sent: /],
     ["a missing part", (content) => delete content.machine, /^read f: machine: /],
     ["a broken histogram", (content) => (content.runs[1].latencies.service.hdr = "HISTFAAA"), /^decode histogram: /],

@@ -113,6 +113,8 @@ export interface LoadSecond {
   inFlight: number;
   cpu: number;
   loopDelayMs: number;
+  /** Errors of this second by name. */
+  errors?: Readonly<Record<string, number>>;
   /** News for a person: brokers gone and back. */
   notes?: readonly string[];
 }

@@ -26,6 +26,15 @@ export class Recorder {
   /** Brokers that a connection was lost to: how many now, and since when. */
   readonly #down = new Map<string, { links: number; since: number }>();
   #notes: string[] = [];
+  #fresh = new Map<string, number>();
+
+  /** Errors by name since the last time they were asked for; undefined when there were none. */
+  takeErrors(): Record<string, number> | undefined {
+    if (this.#fresh.size === 0) return undefined;
+    const errors = Object.fromEntries(this.#fresh);
+    this.#fresh = new Map();
+    return errors;
+  }
 
   linkDown(address: string, why: string): void {
     const known = this.#down.get(address);
@@ -58,6 +67,7 @@ export class Recorder {
   count(error: string, times = 1): void {
     const key = this.errors.size >= ERRORS_MAX && !this.errors.has(error) ? "other" : error;
     this.errors.set(key, (this.errors.get(key) ?? 0) + times);
+    this.#fresh.set(key, (this.#fresh.get(key) ?? 0) + times);
   }
 
   /** `remark` is asked for the first answer with this code: it is told once. */

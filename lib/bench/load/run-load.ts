@@ -188,6 +188,8 @@ function mergeSeconds(parts: readonly LoadSecond[]): LoadSecond {
     merged.inFlight += part.inFlight;
     merged.cpu = Math.max(merged.cpu, part.cpu);
     merged.loopDelayMs = Math.max(merged.loopDelayMs, part.loopDelayMs);
+    for (const [name, count] of Object.entries(part.errors ?? {}))
+      merged.errors = { ...merged.errors, [name]: (merged.errors?.[name] ?? 0) + count };
     if (part.notes !== undefined) merged.notes = [...(merged.notes ?? []), ...part.notes];
   }
   for (const kind of LATENCIES) {

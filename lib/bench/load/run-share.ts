@@ -126,6 +126,8 @@ async function measure(
     };
     const notes = recorder.takeNotes();
     if (notes.length > 0) second.notes = notes;
+    const errors = recorder.takeErrors();
+    if (errors !== undefined) second.errors = errors;
     for (const connection of [...producers, ...consumers]) connection.check(now);
     delay.reset();
     before = now;

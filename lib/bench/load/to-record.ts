@@ -4,14 +4,13 @@ import type { ResourceSample } from "../resources/sampler.ts";
 import { type FlagRecord, type LedgerRecord, latencyRecord, type RunRecord, type SecondRecord } from "../result.ts";
 import { verdict } from "./ledger.ts";
 import { isFilteredBySql, LATENCIES, type LoadCounts, type LoadOutcome, type LoadPlan, noCounts } from "./plan.ts";
+import { SATURATED_PART } from "./saturation.ts";
 
 /** Above this part of a core the generator may be what is measured. */
 const CLIENT_BOUND_CPU = 0.85;
 /** So does a loop that is later than this and makes up this part of the response times' p99: late alone is no harm. */
 const CLIENT_BOUND_DELAY_MS = 5;
 const CLIENT_BOUND_DELAY_PART = 0.25;
-/** Achieved less than this part of the rate that was asked for. */
-const SATURATED_PART = 0.98;
 const SHORT_SECONDS = 5;
 /** Clocks differ by more than this when a message arrives before it was stored. */
 const SKEW_PART = 0.01;
