@@ -119,8 +119,8 @@ export interface BrokerContext {
   readonly actingMaster: ActingMaster | undefined;
   /** End of the log when it was opened. */
   readonly initMaxOffset: number;
-  /** A slave copies the log from here from now on; undefined where nobody knows. */
-  followLog(haServerAddr: string | undefined): void;
+  /** A slave copies the log from here from now on, undefined where nobody knows; its master's address for clients is where logs are compared. */
+  followLog(haServerAddr: string | undefined, masterAddr?: string): void;
   /** A slave's master answers; true on a master. */
   readonly masterAlive: boolean;
   /** Set once stop has begun: no new work is taken. */

@@ -27,6 +27,7 @@ import { brokerProcessors, fastProcessors } from "./processors.ts";
 import { RuntimeWatch } from "./runtime-watch.ts";
 import { ScheduleMessageService } from "./schedule/schedule-message-service.ts";
 import { ActingMaster, type ActingMasterHooks } from "./slave/acting-master.ts";
+import { compareLog } from "./slave/compare-log.ts";
 import { EscapeBridge } from "./slave/escape-bridge.ts";
 import { KeptState } from "./slave/kept-state.ts";
 import { SlaveSynchronize } from "./slave/slave-synchronize.ts";
@@ -111,6 +112,8 @@ class BrokerController implements Broker, BrokerContext {
   stopping = false;
   private recovering = true;
   private specialService = false;
+  /** Whom a slave followed last: where its log may come from, also while no name server knows a master. */
+  private lastMaster: string | undefined;
 
   private readonly nameServerList: NameServerList;
   private readonly outApi: BrokerOutApi;
@@ -186,6 +189,7 @@ class BrokerController implements Broker, BrokerContext {
       port: this.haPort,
       log: this.store.replication,
       logger: this.logger,
+      compare: async (record) => (this.lastMaster === undefined ? undefined : compareLog(this.lastMaster, record)),
     });
     try {
       // Who looks for a living process finds one while the store recovers; the gate refuses all else until then.
@@ -261,10 +265,11 @@ class BrokerController implements Broker, BrokerContext {
 
   private followMaster(masterAddr: string | undefined, haServerAddr: string | undefined): void {
     this.slaveSync?.setMasterAddr(masterAddr);
-    this.followLog(haServerAddr);
+    this.followLog(haServerAddr, masterAddr);
   }
 
-  followLog(haServerAddr: string | undefined): void {
+  followLog(haServerAddr: string | undefined, masterAddr?: string): void {
+    if (masterAddr !== undefined && masterAddr !== this.brokerAddress) this.lastMaster = masterAddr;
     if (this.config.haMasterAddress === "") this.ha.updateHaMasterAddress(haServerAddr);
   }
 
@@ -495,6 +500,7 @@ class BrokerController implements Broker, BrokerContext {
     return new SlaveSynchronize({
       tables: { topics, groups, offsets, delayOffsets: this.schedule.offsets, kept },
       logger: this.logger,
+      brokerName: this.config.brokerName,
       ownAddress: () => this.brokerAddress,
       takesDelayOffsets: () => !this.schedule.running,
       timerWheelEnable: this.config.timerWheelEnable,

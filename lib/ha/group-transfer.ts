@@ -7,8 +7,8 @@ import type { PutMessageStatus } from "../store/types.ts";
 const WAITERS_MAX = 262_144;
 /** Rows to begin with; a power of two. */
 const ROWS_MIN = 1024;
-/** Timed-out sends are said this often at most. */
-const SAY_MS = 10_000;
+/** After so long without a timed-out send, sends are confirmed again. */
+const AGAIN_MS = 10_000;
 
 type Done = (status: PutMessageStatus) => void;
 
@@ -25,7 +25,9 @@ export class GroupTransfer {
   private head = 0;
   private count = 0;
   private timer: ReturnType<typeof setTimeout> | undefined;
-  private saidAt = 0;
+  /** Sends that timed out since that was said; 0 while they are confirmed. */
+  private timedOut = 0;
+  private timedOutAt = 0;
 
   /** `reached` tells up to where `need` replicas, the master among them, hold the log. */
   constructor(
@@ -68,7 +70,14 @@ export class GroupTransfer {
       }
       if (this.ends[this.head]! > where) return;
       this.pop("PUT_OK");
+      if (this.timedOut > 0) this.sayAgain();
     }
+  }
+
+  private sayAgain(): void {
+    if (now() - this.timedOutAt < AGAIN_MS) return;
+    this.logger.info("sends are confirmed in time again", { timedOut: this.timedOut });
+    this.timedOut = 0;
   }
 
   /** Answers all that wait: replication ends. */
@@ -116,12 +125,13 @@ export class GroupTransfer {
   private expire(time: number): void {
     let expired = 0;
     for (; this.count > 0 && this.deadlines[this.head]! <= time; expired++) this.pop("FLUSH_SLAVE_TIMEOUT");
-    if (expired === 0 || time - this.saidAt < SAY_MS) return;
-    this.saidAt = time;
-    this.logger.warn("sends were not confirmed by a slave in time and are answered FLUSH_SLAVE_TIMEOUT", {
-      sends: expired,
-      slaveTimeout: this.timeoutMs(),
-    });
+    if (expired === 0) return;
+    this.timedOutAt = time;
+    if (this.timedOut === 0)
+      this.logger.warn("sends are not confirmed by a slave in time and are answered FLUSH_SLAVE_TIMEOUT", {
+        slaveTimeout: this.timeoutMs(),
+      });
+    this.timedOut += expired;
   }
 }
 

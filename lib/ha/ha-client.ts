@@ -8,11 +8,11 @@ import { parseAddress } from "../remoting/address.ts";
 import type { ReplicationLog } from "../store/types.ts";
 import { FlowMonitor } from "./flow-monitor.ts";
 import { REPORT_BYTES, TRANSFER_HEADER_BYTES, TRANSFER_OFFSET_AT, TRANSFER_SIZE_AT } from "./layout.ts";
-import type { HaClientStatus, HaConfig } from "./types.ts";
+import type { CompareLog, HaClientStatus, HaConfig } from "./types.ts";
 
-/** A master that is away is tried again after this, then after twice as long each time. */
 /** A chunk of fewer bytes is one message or two: its sender may wait for it alone. */
 const SMALL_CHUNK_BYTES = 8192;
+/** A master that is away is tried again after this, then after twice as long each time. */
 const RETRY_FIRST_MS = 100;
 const RETRY_MAX_MS = 5_000;
 const CONNECT_MS = 3_000;
@@ -39,7 +39,7 @@ export class HaClient {
   private retryTimer: ReturnType<typeof setTimeout> | undefined;
   /** Why it does not copy; said once. */
   private trouble: string | undefined = "no master is known yet";
-  private said = false;
+  private said: string | undefined;
 
   private readonly header = Buffer.alloc(TRANSFER_HEADER_BYTES);
   private headerBytes = 0;
@@ -56,6 +56,7 @@ export class HaClient {
     private readonly config: HaConfig,
     private readonly log: ReplicationLog,
     private readonly logger: Logger,
+    private readonly compare: CompareLog | undefined,
   ) {}
 
   start(): void {
@@ -113,10 +114,14 @@ export class HaClient {
     if (!this.running || this.link !== undefined || address === undefined) return;
     const attempt = ++this.attempts;
     this.connecting = attempt;
-    const limit = setTimeout(() => this.failed(attempt, `no connection within ${CONNECT_MS} ms`), CONNECT_MS);
+    let limit: ReturnType<typeof setTimeout> | undefined;
     try {
       // The first report says where the master goes on: it must not be behind what is written.
       if (this.config.flushDiskType === "SYNC_FLUSH") await this.log.flush();
+      const fault = await this.fault();
+      if (this.connecting !== attempt || !this.running) return;
+      if (fault !== undefined) return this.failed(attempt, fault, true);
+      limit = setTimeout(() => this.failed(attempt, `no connection within ${CONNECT_MS} ms`), CONNECT_MS);
       const { hostname, port } = parseAddress(address);
       const link: Link = { socket: undefined as unknown as Socket<Link>, closed: false };
       link.socket = await Bun.connect<Link>({ hostname, port, data: link, socket: this.handlers() });
@@ -127,6 +132,12 @@ export class HaClient {
     } finally {
       clearTimeout(limit);
     }
+  }
+
+  /** Why this log must not be gone on with. */
+  private async fault(): Promise<string | undefined> {
+    const record = this.compare === undefined ? undefined : await this.log.newestRecord();
+    return record === undefined ? undefined : this.compare?.(record);
   }
 
   private handlers() {
@@ -161,29 +172,26 @@ export class HaClient {
     this.tell();
   }
 
-  private failed(attempt: number, reason: string): void {
+  private failed(attempt: number, reason: string, fault = false): void {
     if (this.connecting !== attempt) return;
     this.connecting = 0;
-    this.broken(reason);
+    this.broken(reason, fault);
   }
 
-  /** The connection is gone or of no use: another one later. Said once until bytes come again. */
-  private broken(reason: string, retryMs = this.retryMs): void {
+  /** The connection is gone or of no use: another one later. Said once until bytes come again, and each fault that is found meanwhile. */
+  private broken(reason: string, fault = false): void {
     const { link } = this;
     this.link = undefined;
     link?.socket.terminate();
     this.trouble = reason;
     if (!this.running) return;
-    if (!this.said) {
-      this.said = true;
-      const at = this.log.maxOffset;
-      this.logger.warn(`replication from the master stands: ${reason}; it is tried again`, {
-        master: this.address,
-        offset: at,
-      });
+    if (this.said === undefined || (fault && this.said !== reason)) {
+      this.said = reason;
+      const fields = { master: this.address, offset: this.log.maxOffset };
+      this.logger[fault ? "error" : "warn"](`replication from the master stands: ${reason}; it is tried again`, fields);
     }
     clearTimeout(this.retryTimer);
-    this.retryTimer = setTimeout(() => void this.connect(), retryMs);
+    this.retryTimer = setTimeout(() => void this.connect(), fault ? RETRY_MAX_MS : this.retryMs);
     this.retryMs = Math.min(this.retryMs * 2, RETRY_MAX_MS);
   }
 
@@ -199,7 +207,7 @@ export class HaClient {
       this.tell();
       this.log.appended();
     }
-    if (fault !== undefined) this.broken(fault, RETRY_MAX_MS);
+    if (fault !== undefined) this.broken(fault, true);
   }
 
   /** Appends the blocks of a chunk, whole or in parts; returns what is wrong with them. */
@@ -221,6 +229,7 @@ export class HaClient {
       at += bytes;
       this.blockOffset += bytes;
       this.blockLeft -= bytes;
+      if (this.trouble !== undefined) this.runs(this.blockOffset - bytes);
     }
     return undefined;
   }
@@ -237,14 +246,15 @@ export class HaClient {
     this.blockOffset = offset;
     this.blockLeft = size;
     this.retryMs = RETRY_FIRST_MS;
-    if (this.trouble !== undefined) this.runs();
+    // A heartbeat; of a block it is not yet known whether it can be kept.
+    if (size === 0 && this.trouble !== undefined) this.runs(offset);
     return undefined;
   }
 
-  private runs(): void {
+  private runs(from: number): void {
     this.trouble = undefined;
-    this.said = false;
-    this.logger.info("copying the log of the master", { master: this.address, from: this.blockOffset });
+    this.said = undefined;
+    this.logger.info("copying the log of the master", { master: this.address, from });
   }
 
   /** Reports how far this slave is, when that is news. */

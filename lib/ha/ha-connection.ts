@@ -10,6 +10,8 @@ import type { HaConfig, HaSlaveStatus } from "./types.ts";
 
 /** Blocks of one write are gathered here: eight of haTransferBatchSize's default. */
 const OUT_BYTES = 260 * 1024;
+/** A connection that lives so long is one, whatever it brings. */
+const SETTLED_MS = 10_000;
 /** Writes before others of the loop get their turn. */
 const WRITES_PER_TURN = 4;
 
@@ -24,6 +26,8 @@ export interface ConnectionHost {
   acknowledged(): void;
   /** Why this slave is not to be served from `offset` although the log has it; undefined when it is. */
   refuses(host: string, offset: number): string | undefined;
+  /** The last connection of this host was gone soon after it had asked for this offset, and was spoken of. */
+  stuck(host: string, offset: number): boolean;
   /** A slave asked for what the master's log does not have. */
   metAhead(host: string, offset: number): void;
 }
@@ -52,6 +56,9 @@ export class HaConnection {
   /** Neither side has a log yet: what comes first says where it begins. */
   private undecided = false;
   private continuing = false;
+  private firstReport = 0;
+  private quiet = false;
+  private readonly openedAt = Date.now();
   private lastRead = Date.now();
   private lastWrite = Date.now();
 
@@ -66,6 +73,11 @@ export class HaConnection {
   /** Offset up to which this slave counts; -1 for none. */
   get confirmed(): number {
     return this.refusal === undefined ? this.slaveAckOffset : -1;
+  }
+
+  /** It brought the slave something, or has lived for a while. */
+  get useful(): boolean {
+    return this.slaveAckOffset > this.firstReport || Date.now() - this.openedAt > SETTLED_MS;
   }
 
   status(maxOffset: number): HaSlaveStatus {
@@ -112,21 +124,30 @@ export class HaConnection {
     }
     this.slaveAckOffset = offset;
     if (first) this.begin(offset);
+    if (this.quiet && this.useful) this.sayCopies();
     if (this.refusal === undefined) this.host.acknowledged();
+  }
+
+  private sayCopies(): void {
+    this.quiet = false;
+    const behind = this.host.log.maxOffset - this.slaveAckOffset;
+    this.host.logger.info("a slave copies the log", { slave: this.addr, from: this.slaveAckOffset, behind });
   }
 
   /** Where a slave begins: where its log ends; one without a log at the begin of the master's last file. */
   private begin(offset: number): void {
     const { log, logger } = this.host;
     const { maxOffset, minOffset } = log;
+    this.firstReport = offset;
     this.transferFromWhere = offset === 0 ? maxOffset - (maxOffset % log.fileSize) : offset;
     this.undecided = offset === 0 && maxOffset === 0;
     const from = this.transferFromWhere;
     this.refusal = from > maxOffset ? this.ahead(from, maxOffset) : this.host.refuses(this.peer, from);
     if (from < minOffset) this.refusal = deletedText(from, minOffset);
-    if (this.refusal === undefined)
-      logger.info("a slave copies the log", { slave: this.addr, from, behind: maxOffset - from });
-    else logger.error(`a slave is connected and gets nothing: ${this.refusal}`, { slave: this.addr });
+    this.quiet = this.host.stuck(this.peer, offset);
+    if (this.refusal === undefined) {
+      if (!this.quiet) logger.info("a slave copies the log", { slave: this.addr, from, behind: maxOffset - from });
+    } else logger.error(`a slave is connected and gets nothing: ${this.refusal}`, { slave: this.addr });
     this.pump();
     if (this.outEnd === 0 && !this.readingCold) this.heartbeat();
   }

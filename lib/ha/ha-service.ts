@@ -11,7 +11,7 @@ import { GroupTransfer } from "./group-transfer.ts";
 import { HaClient } from "./ha-client.ts";
 import { aheadText, type ConnectionHost, HaConnection } from "./ha-connection.ts";
 import { ALL_IN_SYNC, needAckNums, policyText, shortage } from "./replica-policy.ts";
-import type { HaConfig, HaService, HaStatus } from "./types.ts";
+import type { CompareLog, HaConfig, HaService, HaStatus } from "./types.ts";
 
 /** Warnings that peers can cause, in ten seconds. */
 const PEER_WARNINGS = 10;
@@ -31,6 +31,8 @@ export interface HaServiceOptions {
   port: number;
   log: ReplicationLog;
   logger?: Logger | undefined;
+  /** Asked before a slave connects. */
+  compare?: CompareLog | undefined;
 }
 
 /** The replication of one broker: master of its slaves, and slave of its master when brokerRole says so. */
@@ -59,8 +61,12 @@ class DefaultHaService implements HaService, ConnectionHost {
   private sorted: number[] | undefined;
   /** Senders time out because no slave is there; said once. */
   private alone = false;
+  /** Sends are refused because too few slaves are in sync; said once. */
+  private short = false;
+  /** Where slaves ended, by host, whose connection broke soon and brought nothing: said once, not at every attempt. */
+  private readonly stuckAt = new Map<string, number>();
 
-  constructor({ config, port, log, logger }: HaServiceOptions) {
+  constructor({ config, port, log, logger, compare }: HaServiceOptions) {
     this.config = config;
     this.wantedPort = port;
     this.log = log;
@@ -68,7 +74,7 @@ class DefaultHaService implements HaService, ConnectionHost {
     const warn: Logger["warn"] = (message, fields) => this.logger.warn(message, fields);
     this.refused = new LogLimit(1, warn);
     this.peerWarnings = new LogLimit(PEER_WARNINGS, warn);
-    this.client = config.brokerRole === "SLAVE" ? new HaClient(config, log, this.logger) : undefined;
+    this.client = config.brokerRole === "SLAVE" ? new HaClient(config, log, this.logger, compare) : undefined;
     this.transfer = new GroupTransfer(
       (need) => this.replicatedWhere(need),
       () => config.slaveTimeout,
@@ -172,13 +178,20 @@ class DefaultHaService implements HaService, ConnectionHost {
     connection.closed = true;
     this.connections.delete(connection);
     this.sorted = undefined;
-    if (connection.transferFromWhere >= 0)
-      this.logger.warn("a slave is gone", {
-        slave: connection.addr,
-        confirmed: connection.slaveAckOffset,
-        left: this.connections.size,
-      });
+    if (connection.transferFromWhere >= 0) this.sayGone(connection);
     this.transfer.progress();
+  }
+
+  private sayGone(connection: HaConnection): void {
+    const { addr: slave, peer, slaveAckOffset: confirmed } = connection;
+    const said = this.stuck(peer, confirmed);
+    if (this.stuckAt.size >= SLAVES_MAX || connection.useful) this.stuckAt.clear();
+    if (!connection.useful) this.stuckAt.set(peer, confirmed);
+    if (!said) this.logger.warn("a slave is gone", { slave, confirmed, left: this.connections.size });
+  }
+
+  stuck(host: string, offset: number): boolean {
+    return this.stuckAt.get(host) === offset;
   }
 
   private tick(): void {
@@ -233,21 +246,31 @@ class DefaultHaService implements HaService, ConnectionHost {
       done("PUT_OK");
       return;
     }
-    this.sayWhenAlone();
+    this.sayWhenAlone(Math.max(need, 2));
     this.transfer.wait(physicalEnd, need, done);
   }
 
-  private sayWhenAlone(): void {
+  private sayWhenAlone(need: number): void {
     // Who never reported is no slave yet.
-    const alone = this.replicatedWhere(2) < 0;
+    const alone = this.replicatedWhere(need) < 0;
     if (alone === this.alone) return;
     this.alone = alone;
-    if (alone) this.logger.warn("no slave is connected: sends wait for slaveTimeout and get FLUSH_SLAVE_TIMEOUT");
-    else this.logger.info("a slave is connected: sends are confirmed again");
+    const slaves = need === 2 ? "a slave is" : `${need - 1} slaves are`;
+    if (!alone) this.logger.info(`${slaves} connected: sends are confirmed again`);
+    else
+      this.logger.warn(
+        `${need === 2 ? "no slave is" : `fewer than ${slaves}`} connected: sends wait for slaveTimeout and get FLUSH_SLAVE_TIMEOUT`,
+      );
   }
 
   shortage(): string | undefined {
-    return shortage(this.config, this);
+    const reason = shortage(this.config, this);
+    if ((reason !== undefined) !== this.short) {
+      this.short = reason !== undefined;
+      if (reason !== undefined) this.logger.warn(`sends are refused: ${reason}`);
+      else this.logger.info("sends are taken again: enough replicas are in sync");
+    }
+    return reason;
   }
 
   inSyncReplicasNums(offset = this.log.maxOffset): number {

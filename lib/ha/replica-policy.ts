@@ -34,14 +34,28 @@ export function shortage(config: HaConfig, replicas: Replicas): string | undefin
   return wanted > count ? `${count} replicas are in sync, the master included, wanted ${wanted}` : undefined;
 }
 
-/** What sends wait for, in words. */
+/** What sends wait for, and when they are refused, in words. */
 export function policyText(config: HaConfig): string {
   if (config.brokerRole === "SLAVE") return "takes no sends: copies its master";
   if (config.brokerRole === "ASYNC_MASTER") return "sends wait for no slave (ASYNC_MASTER)";
+  return `${waitText(config)}${refusalText(config)}`;
+}
+
+function waitText(config: HaConfig): string {
   if (config.allAckInSyncStateSet) return "sends wait for every slave in sync, one at least (allAckInSyncStateSet)";
   const { enableAutoInSyncReplicas, inSyncReplicas, minInSyncReplicas } = config;
   if (inSyncReplicas <= 1) return "sends wait for no slave: SYNC_MASTER with inSyncReplicas=1";
   const slaves = inSyncReplicas === 2 ? "one slave" : `${inSyncReplicas - 1} slaves`;
   const less = enableAutoInSyncReplicas ? `, down to minInSyncReplicas=${minInSyncReplicas} while slaves are away` : "";
   return `sends wait for ${slaves} (SYNC_MASTER, inSyncReplicas=${inSyncReplicas}${less})`;
+}
+
+/** What `shortage` will do. */
+function refusalText(config: HaConfig): string {
+  const { allAckInSyncStateSet, enableAutoInSyncReplicas, enableSlaveActingMaster, inSyncReplicas } = config;
+  const waits = enableSlaveActingMaster && !enableAutoInSyncReplicas && !allAckInSyncStateSet;
+  const wanted = Math.max(config.minInSyncReplicas, waits ? inSyncReplicas : 1);
+  if (wanted <= 1) return "";
+  const key = wanted > config.minInSyncReplicas ? "enableSlaveActingMaster" : `minInSyncReplicas=${wanted}`;
+  return `, and are refused while fewer than ${wanted} replicas are in sync, the master included (${key})`;
 }

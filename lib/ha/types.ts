@@ -1,4 +1,7 @@
-import type { PutMessageStatus } from "../store/types.ts";
+import type { PutMessageStatus, StoredRecord } from "../store/types.ts";
+
+/** Why a slave's log, whose last record this is, is no copy of its master's; undefined when nothing says so. Throws when the master cannot be asked. */
+export type CompareLog = (newest: StoredRecord) => Promise<string | undefined>;
 
 /** The keys of MessageStoreConfig that replication reads, under RocketMQ's names and units (bytes, ms). Read anew at each use. */
 export interface HaConfig {

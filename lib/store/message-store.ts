@@ -109,6 +109,7 @@ class LogStore implements MessageStore, CommitLogFollower {
       refusal: () => this.stopped,
       appended: () => this.afterData(),
       flush: () => this.flushService.flush(),
+      newestRecordOffset: () => this.newestRecordOffset(),
     });
     this.refused = {
       status: "SERVICE_NOT_AVAILABLE",
@@ -119,6 +120,11 @@ class LogStore implements MessageStore, CommitLogFollower {
       storeTimestamp: 0,
       count: 0,
     };
+  }
+
+  private newestRecordOffset(): number | undefined {
+    const queue = this.queues.newestQueue;
+    return queue?.entry(queue.maxIndex - 1)?.physicalOffset;
   }
 
   async load(): Promise<void> {

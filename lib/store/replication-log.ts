@@ -1,5 +1,6 @@
 import type { CommitLog } from "./commitlog/commit-log.ts";
-import type { ReplicationLog, StoreRange } from "./types.ts";
+import { readLogRecord } from "./read-record.ts";
+import type { ReplicationLog, StoredRecord, StoreRange } from "./types.ts";
 
 /** What the store does for a log that a master fills. */
 export interface ReplicationHost {
@@ -8,6 +9,8 @@ export interface ReplicationHost {
   /** Dispatches and flushes what was appended. */
   appended(): void;
   flush(): Promise<void>;
+  /** Where the newest entry of all consume queues leads; undefined without entries. */
+  newestRecordOffset(): number | undefined;
 }
 
 /** The commit log as bytes [DefaultMessageStore#getCommitLogData, #appendToCommitLog]. */
@@ -63,5 +66,10 @@ export class CommitLogBytes implements ReplicationLog {
 
   flush(): Promise<void> {
     return this.host.flush();
+  }
+
+  async newestRecord(): Promise<StoredRecord | undefined> {
+    const offset = this.host.newestRecordOffset();
+    return offset === undefined ? undefined : readLogRecord(this.log, offset);
   }
 }

@@ -116,6 +116,8 @@ export interface ReplicationLog {
   appended(): void;
   /** Brings all that is there to the disk. Rejects once that failed. */
   flush(): Promise<void>;
+  /** The last record that queues lead to; undefined when there is none. Looks at every queue. */
+  newestRecord(): Promise<StoredRecord | undefined>;
 }
 
 export type BoundaryType = "LOWER" | "UPPER";

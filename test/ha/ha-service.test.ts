@@ -182,6 +182,46 @@ describe("SYNC_MASTER", () => {
     expect(master.logger.lines.filter((line) => line.includes("confirmed again"))).toHaveLength(1);
   });
 
+  test("says that fewer slaves are connected than it waits for, once, and when they are there", async () => {
+    await using master = await HaNode.start({ ...SYNC, inSyncReplicas: 3, slaveTimeout: 30 });
+    await using first = await HaNode.slaveOf(master.ha.port);
+    await caughtUp(first, master);
+    expect(await put(master)).toBe("FLUSH_SLAVE_TIMEOUT");
+    expect(await put(master)).toBe("FLUSH_SLAVE_TIMEOUT");
+    const lines = (text: string) => master.logger.lines.filter((line) => line.includes(text));
+    expect(lines("fewer than 2 slaves are connected")).toHaveLength(1);
+    expect(lines("answered FLUSH_SLAVE_TIMEOUT")).toHaveLength(1);
+    master.config.slaveTimeout = 3000;
+    await using second = await HaNode.slaveOf(master.ha.port);
+    await caughtUp(second, master);
+    expect(await put(master)).toBe("PUT_OK");
+    expect(lines("2 slaves are connected: sends are confirmed again")).toHaveLength(1);
+  });
+
+  test("says once that sends are refused, and once that they are taken again", async () => {
+    await using master = await HaNode.start({ ...SYNC, minInSyncReplicas: 2 });
+    for (let i = 0; i < 3; i++) expect(() => master.put(1)).toThrow("IN_SYNC_REPLICAS_NOT_ENOUGH");
+    const lines = (text: string) => master.logger.lines.filter((line) => line.includes(text));
+    expect(lines("sends are refused: 1 replicas are in sync, the master included, wanted 2")).toHaveLength(1);
+    await using slave = await HaNode.slaveOf(master.ha.port);
+    await until(() => master.ha.inSyncReplicasNums(master.end) === 2 && slave.running);
+    for (let i = 0; i < 3; i++) expect(await put(master)).toBe("PUT_OK");
+    expect(lines("sends are taken again")).toHaveLength(1);
+  });
+
+  test("tells at its start what is waited for, and when sends are refused", async () => {
+    const policy = async (config: NodeConfig): Promise<string> => {
+      await using node = await HaNode.start({ ...SYNC, ...config });
+      return node.ha.policy;
+    };
+    const waits = "sends wait for one slave (SYNC_MASTER, inSyncReplicas=2)";
+    const refused = ", and are refused while fewer than 2 replicas are in sync, the master included";
+    expect(await policy({})).toBe(waits);
+    expect(await policy({ minInSyncReplicas: 2 })).toBe(`${waits}${refused} (minInSyncReplicas=2)`);
+    expect(await policy({ enableSlaveActingMaster: true })).toBe(`${waits}${refused} (enableSlaveActingMaster)`);
+    expect(await policy({ inSyncReplicas: 1 })).toBe("sends wait for no slave: SYNC_MASTER with inSyncReplicas=1");
+  });
+
   test("does not wait for messages that ask for no waiting", async () => {
     await using master = await HaNode.start(SYNC);
     master.put(1);
@@ -281,6 +321,27 @@ test("a slave whose bytes are no records of its log stops and says what to do", 
   slave.store.replication.appended();
   await until(() => fatal.length === 1);
   expect(fatal[0]?.message).toContain("empty the slave's store");
+});
+
+test("a slave that cannot keep what it gets is said once by either side, at however many attempts", async () => {
+  await using master = await HaNode.start();
+  master.put(20);
+  await using slave = await HaNode.start({ brokerRole: "SLAVE" });
+  let attempts = 0;
+  slave.store.replication.appendData = () => {
+    attempts++;
+    return "no space left on device (ENOSPC)";
+  };
+  const lines = ({ logger }: HaNode, text: string) => logger.lines.filter((line) => line.includes(text));
+  for (const host of ["127.0.0.1", "localhost", "127.0.0.1", "localhost"]) {
+    const before = attempts;
+    slave.ha.updateHaMasterAddress(`${host}:${master.ha.port}`);
+    await until(() => attempts > before && master.ha.status().slaves.length === 0);
+  }
+  expect(lines(slave, "no space left on device")).toHaveLength(1);
+  expect(lines(slave, "copying the log")).toHaveLength(0);
+  expect(lines(master, "a slave is gone")).toHaveLength(1);
+  expect(lines(master, "a slave copies the log")).toHaveLength(1);
 });
 
 test("connections that never report do not keep a slave out", async () => {

@@ -38,7 +38,7 @@ export function groupRoleProcessors(context: BrokerContext): [number, ProcessorE
         throw refusal(ResponseCode.INVALID_PARAMETER, errorText(error));
       }
       // The log only: the master is about to take over this slave's tables, which its own older ones must not replace before.
-      context.followLog(masterHaAddress);
+      context.followLog(masterHaAddress, optionalString(ext, "masterAddress"));
       return success();
     }
     if (config.brokerId !== MASTER_ID) return success();

@@ -35,6 +35,7 @@ export interface SlaveTables {
 export interface SlaveSynchronizeOptions {
   readonly tables: SlaveTables;
   readonly logger: Logger;
+  readonly brokerName: string;
   /** This broker's own address: a registration may name it as the master's for a moment when roles change. */
   readonly ownAddress: () => string;
   /** False while this broker acts as the master: its delay offsets are the newer ones. */
@@ -54,6 +55,8 @@ export class SlaveSynchronize {
   readonly #options: SlaveSynchronizeOptions;
   readonly #client: RemotingClient;
   #masterAddr: string | undefined;
+  /** A master was found once, or it was said that none is. */
+  #known = false;
   #alive = false;
   /** What was said last about this master; undefined before the first answer or failure. */
   #told: boolean | undefined;
@@ -100,6 +103,7 @@ export class SlaveSynchronize {
       master: next ?? before,
       before: next === undefined ? undefined : before,
     });
+    this.#known ||= next !== undefined;
     this.#masterAddr = next;
     this.#told = undefined;
     this.#unknownCodes.clear();
@@ -112,8 +116,20 @@ export class SlaveSynchronize {
   /** Begins to look for a master. */
   start(): void {
     this.#search = setInterval(() => {
-      if (!this.#alive) this.#options.onSearch();
+      if (this.#alive) return;
+      this.#sayWhenAlone();
+      this.#options.onSearch();
     }, SEARCH_MS);
+  }
+
+  /** A misspelt brokerName pairs with nobody. */
+  #sayWhenAlone(): void {
+    if (this.#known || this.#masterAddr !== undefined) return;
+    this.#known = true;
+    const { brokerName, logger } = this.#options;
+    logger.warn("no name server knows a master of this brokerName: nothing is copied until one is registered", {
+      brokerName,
+    });
   }
 
   /** Copies everything now; resolves true when all of it was taken over. For tests and role changes. */

@@ -460,11 +460,14 @@ export class CommitLog {
       const file = this.files.createNextWith((path) => this.allocator.open(path), startOffset);
       assert(file.fileFromOffset === offset, "the new file starts where the last one ends");
       this.namesDirty = true;
+      if (this.createFailure !== "") this.logger?.info("commit-log files can be made again", { file: file.path });
+      this.createFailure = "";
       return file;
     } catch (error) {
-      this.createFailure = `cannot make the next commit-log file: ${errorText(error)}`;
+      const failure = `cannot make the next commit-log file: ${errorText(error)}`;
+      if (this.createFailure !== failure) this.logger?.error(failure);
+      this.createFailure = failure;
       this.createFailedUntil = performance.now() + CREATE_RETRY_MS;
-      this.logger?.error(this.createFailure);
       throw new MqError(this.createFailure);
     }
   }

@@ -82,6 +82,16 @@ test("a slave has its master's topics, groups and offsets at once, and its later
   expect(quoted(file("delayOffset.json"))).toContain('"3":7');
 });
 
+test("a slave whose brokerName no master has says so once", async () => {
+  const namesrv = await startNamesrv();
+  await startBroker(namesrv, { brokerRole: "ASYNC_MASTER" });
+  const slave = await startBroker(namesrv, { ...SLAVE, brokerName: "broker-misspelt" });
+  await until(() =>
+    slave.logger.lines.some((line) => line.message.includes("no name server knows a master of this brokerName")),
+  );
+  expect(slave.broker.context.ha.status().client?.trouble).toBe("no master is known yet");
+}, 10_000);
+
 test("a master that goes away is said once, and once when it is back at another address", async () => {
   const namesrv = await startNamesrv();
   const master = await startBroker(namesrv);
