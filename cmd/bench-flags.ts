@@ -61,6 +61,24 @@ export const loadArgs = {
     description: "Kind of the consumers' filter",
   },
   expression: { type: "string", alias: "e", description: "The consumers' filter", default: "*", valueHint: "filter" },
+  groups: {
+    type: "string",
+    description: "Consumer groups, each of which gets every message",
+    default: "1",
+    valueHint: "n",
+  },
+  "consume-delay": {
+    type: "string",
+    description: "What a message takes each consumer (5ms), one after the other",
+    default: "0ms",
+    valueHint: "time",
+  },
+  "fail-rate": {
+    type: "string",
+    description: "Part of the messages that fail once and come again, 0 to 1",
+    default: "0",
+    valueHint: "part",
+  },
   group: { type: "string", alias: "g", description: "Group of the clients", default: "mq-bench", valueHint: "group" },
   headers: {
     type: "enum",
@@ -101,6 +119,16 @@ const messageRate = v.pipe(
   v.check((value) => value > 0, RATE_TEXT),
 );
 
+/** 0 to 1. */
+export const part = v.pipe(
+  v.string("a part from 0 to 1"),
+  v.regex(/^(?:0(?:\.\d+)?|1(?:\.0+)?)$/, "a part from 0 to 1"),
+  v.transform(Number),
+);
+
+const GROUPS_MAX = 1000;
+const GROUP_DEFAULT = "mq-bench";
+
 export const loadEntries = {
   namesrv: namesrvAddr,
   topic: optional(topicName),
@@ -131,7 +159,10 @@ export const loadEntries = {
   "key-cardinality": optional(wholeNumber(1, 2 ** 32 - 1)),
   filterType: v.picklist(["TAG", "SQL92"], "TAG or SQL92"),
   expression: optional(v.string(), "*"),
-  group: optional(resourceName("group", 120), "mq-bench"),
+  group: optional(resourceName("group", 120), GROUP_DEFAULT),
+  groups: optional(wholeNumber(1, GROUPS_MAX), "1"),
+  "consume-delay": optional(duration, "0ms"),
+  "fail-rate": optional(part, "0"),
   headers: v.picklist(["binary", "json"], "binary or json"),
   "drain-timeout": optional(duration, "30s"),
   force: optional(v.boolean(), false),
@@ -209,7 +240,11 @@ export function planOf(flags: LoadFlags, verb: VerbOptions): Omit<LoadPlan, "que
     rollbackRate: verb.rollbackRate ?? 0,
     expressionType: flags.filterType,
     expression: flags.expression,
-    group: flags.group,
+    // What failed in an earlier run must not come to this one.
+    group: flags["fail-rate"] > 0 && flags.group === GROUP_DEFAULT ? `${GROUP_DEFAULT}-${runName()}` : flags.group,
+    groups: flags.groups,
+    consumeDelayMs: flags["consume-delay"],
+    failRate: flags["fail-rate"],
     pullBatch: 32,
     warmupSeconds: count === undefined ? flags.warmup / 1000 : 0,
     seconds: count === undefined ? Math.max(1, Math.round(flags.duration / 1000)) : Number.MAX_SAFE_INTEGER,

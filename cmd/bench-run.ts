@@ -8,6 +8,7 @@ import { LoadTopic } from "../lib/bench/load/load-topic.ts";
 import type { LoadPlan, LoadSecond } from "../lib/bench/load/plan.ts";
 import { runLoad } from "../lib/bench/load/run-load.ts";
 import { SATURATED_SECONDS, Saturation } from "../lib/bench/load/saturation.ts";
+import { groupNames } from "../lib/bench/load/send-back.ts";
 import { loadRecord } from "../lib/bench/load/to-record.ts";
 import { checkExportPaths, exportResult } from "../lib/bench/report/export.ts";
 import { countText, mibText, msText } from "../lib/bench/report/figures.ts";
@@ -84,7 +85,7 @@ export async function runVerb({ verb, options, flags, command, from }: BenchRun)
     process.exitCode = exitCode(run, missed, flags.strict);
   } finally {
     interrupt.end();
-    const left = await topic.close(flags.keep);
+    const left = await topic.close(flags.keep, options.receives ? groupNames(partial) : []);
     if (left !== undefined) warn(`topic ${left} is left: it could not be deleted`);
   }
 }

@@ -1,6 +1,6 @@
 import { defineCommand } from "citty";
 import * as v from "valibot";
-import { loadArgs, loadEntries, type VerbOptions } from "./bench-flags.ts";
+import { loadArgs, loadEntries, part, type VerbOptions } from "./bench-flags.ts";
 import { runVerb } from "./bench-run.ts";
 import { parseFlags, wholeNumber } from "./client-flags.ts";
 import { shownCommand } from "./credential-flags.ts";
@@ -98,11 +98,6 @@ export const benchTransactionCommand = defineCommand({
     },
   },
   run({ args, rawArgs }) {
-    const part = v.pipe(
-      v.string("a part from 0 to 1"),
-      v.regex(/^(?:0(?:\.\d+)?|1(?:\.0+)?)$/, "a part from 0 to 1"),
-      v.transform(Number),
-    );
     const flags = parseFlags(v.object({ ...loadEntries, "rollback-rate": v.optional(part, "0") }), args);
     const options = { ...plain, kind: "transaction", rollbackRate: flags["rollback-rate"] } as const;
     const command = shownCommand("mq bench transaction", rawArgs);

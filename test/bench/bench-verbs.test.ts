@@ -142,6 +142,24 @@ describe("against a broker", () => {
     expect(sql.exitCode).toBe(0);
   });
 
+  test("several groups get everything each; what is failed comes again; a consumer that takes its time", async () => {
+    const file = join(folder, "groups.json");
+    const args = ["e2e", "--count", "400", "--fail-rate", "0.1", "--in-flight", "8", "--groups", "2", "--json", file];
+    const groups = await bench(...args, "--workers", "2", "--drain-timeout", "20s");
+    expect([groups.exitCode, groups.stdout]).toEqual([
+      0,
+      expect.stringMatching(/acked 400 {2}received 800 {2}LOST 0 {2}DUP 0 .*RETRIED 80/),
+    ]);
+    const [run] = (await readResult(file)).runs;
+    // What failed waited a second for its retry.
+    expect(run!.latencies.e2e!.max).toBeGreaterThan(1_000_000);
+    const slow = await bench("e2e", "--count", "40", "--conns", "1", "--consume-delay", "10ms", "--json", file);
+    expect([slow.exitCode, slow.stdout]).toEqual([0, expect.stringContaining("received 40  LOST 0")]);
+    expect((await readResult(file)).runs[0]!.latencies.e2e!.max).toBeGreaterThan(390_000);
+    const left = await runMq(["topic", "list", "-n", cluster.namesrvAddr]);
+    expect(left.stdout).not.toContain("%RETRY%mq-bench");
+  }, 40_000);
+
   test("wrong flags are named", async () => {
     for (const [args, text] of [
       [["produce", "--size", "0"], "1 byte at least"],

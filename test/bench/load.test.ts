@@ -122,6 +122,7 @@ test("a loop that is late is CLIENT-BOUND only where that is a good part of what
       drainSeconds: undefined,
       unreached: [],
       cutShort: false,
+      retried: 0,
       workers: 1,
     };
     const load = plan(1, { rate: 500, seconds: 10, consumers: 0 });

@@ -24,7 +24,6 @@ const NOT_HERE: readonly (readonly [name: string, meaning: string])[] = [["compr
 const NOT_HERE_NUMBERS: readonly (readonly [name: string, meaning: string])[] = [
   ["sendUnknownRate", "transactions left undecided"],
   ["sendInterval", "a pause between messages; use mq bench transaction --rate"],
-  ["failRate", "failing consumption"],
 ];
 
 /** The load that the original's options describe. Throws UsageError for what cannot be done; `expression` is the filter's text. */
@@ -67,6 +66,9 @@ export function originalPlan(
     expressionType: expression === "*" ? "TAG" : flags.text("filterType"),
     expression,
     group: sends ? GROUPS[tool] : group,
+    groups: 1,
+    consumeDelayMs: 0,
+    failRate: tool === "consumer" ? Math.min(1, flags.part("failRate")) : 0,
     pullBatch: 32,
     warmupSeconds: 0,
     seconds: Number.MAX_SAFE_INTEGER,

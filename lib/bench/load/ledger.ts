@@ -18,6 +18,20 @@ function worst(examples: readonly string[]): string[] {
   return byRank.filter(({ first }) => first || room-- > 0).map(({ text }) => text);
 }
 
+/** A consumer group's own copy of a producer: every group must get everything. */
+const GROUP_STRIDE = 2 ** 24;
+
+/** Number under which what a producer sent is followed for one of the consumer groups. */
+export function ledgerNumber(producer: number, group: number): number {
+  return group * GROUP_STRIDE + producer;
+}
+
+/** `3/77`, with the group where it is not the first. */
+function named(number: number, sequence: number): string {
+  const group = Math.floor(number / GROUP_STRIDE);
+  return `${number % GROUP_STRIDE}/${sequence}${group === 0 ? "" : ` in group ${group + 1}`}`;
+}
+
 interface Producer {
   acked: Bitmap;
   received: Bitmap;
@@ -58,7 +72,7 @@ export class Ledger {
   received(producer: number, sequence: number, queue: string, offset: number): void {
     if (!this.#producer(producer).received.add(sequence)) {
       this.#duplicates++;
-      this.#example(`duplicate: message ${producer}/${sequence} again at offset ${offset} of ${queue}`);
+      this.#example(`duplicate: message ${named(producer, sequence)} again at offset ${offset} of ${queue}`);
       return;
     }
     let last = this.#last.get(queue);
@@ -70,7 +84,7 @@ export class Ledger {
     if (before === undefined && ++this.#orders > ORDERS_MAX) return;
     if (before !== undefined && sequence < before) {
       this.#reordered++;
-      this.#example(`reordered: message ${producer}/${sequence} behind ${producer}/${before} in ${queue}`);
+      this.#example(`reordered: message ${named(producer, sequence)} behind ${named(producer, before)} in ${queue}`);
     } else last.set(producer, sequence);
   }
 
@@ -171,15 +185,15 @@ export function verdict(part: LedgerPart): { ledger: LedgerRecord; rolledBack: n
   for (const { producer, acked, received, rolledBack: undone } of part.producers) {
     const missing = without(without(acked, undone), received);
     const risen = both(received, undone);
-    ledger.acked += bitCount(without(acked, undone));
+    if (producer < GROUP_STRIDE) ledger.acked += bitCount(without(acked, undone));
     ledger.received += bitCount(received);
     ledger.lost += bitCount(missing);
     ledger.unknownOk += bitCount(without(without(received, acked), undone));
     rolledBack += bitCount(risen);
     for (const sequence of firstBits(missing, EXAMPLES_MAX))
-      ledger.examples.push(`lost: message ${producer}/${sequence}`);
+      ledger.examples.push(`lost: message ${named(producer, sequence)}`);
     for (const sequence of firstBits(risen, EXAMPLES_MAX))
-      ledger.examples.push(`rolled back and delivered: message ${producer}/${sequence}`);
+      ledger.examples.push(`rolled back and delivered: message ${named(producer, sequence)}`);
   }
   ledger.examples = worst(ledger.examples);
   return { ledger, rolledBack };

@@ -1,11 +1,14 @@
 import { MqError } from "../../base/errors.ts";
 import { AdminClient } from "../../client/admin/admin-client.ts";
 import type { Credentials } from "../../client/credentials.ts";
+import { RequestCode } from "../../remoting/codes.ts";
 import { type BrokerFacts, describeBrokers, splitAddress } from "../cluster-facts.ts";
 import type { LoadQueue } from "./plan.ts";
+import { retryTopicOf } from "./send-back.ts";
 
 /** Topics that a benchmark made; any other needs `force` before it is sent to. */
 const OWN_PREFIX = "mq-bench-";
+const OWN_GROUP = "mq-bench";
 const READ_WRITE = 6;
 const ROUTE_MS = 10_000;
 const LOOK_MS = 100;
@@ -73,9 +76,13 @@ export class LoadTopic {
     }
   }
 
-  /** Deletes the topic where this run made it, unless it is to be kept. Gives what could not be deleted. */
-  async close(keep: boolean): Promise<string | undefined> {
+  /**
+   * Deletes the topic where this run made it, and the benchmark's own consumer groups with their retry topics, unless they are to be
+   * kept. Gives the topic that could not be deleted.
+   */
+  async close(keep: boolean, groups: readonly string[] = []): Promise<string | undefined> {
     try {
+      if (!keep) for (const group of groups) if (group.startsWith(OWN_GROUP)) await this.#deleteGroup(group);
       if (!this.#made || keep) return undefined;
       for (const { address } of this.brokers) await this.#admin.deleteTopicInBroker(address, this.name);
       for (const cluster of new Set(this.brokers.map((broker) => broker.cluster)))
@@ -86,6 +93,20 @@ export class LoadTopic {
     } finally {
       await this.#admin.close();
     }
+  }
+
+  /** What is not there any more, or cannot be asked for, is no trouble: groups are made by whoever pulls. */
+  async #deleteGroup(groupName: string): Promise<void> {
+    const topic = retryTopicOf(groupName);
+    for (const { address, cluster } of this.brokers)
+      try {
+        const request = { code: RequestCode.DELETE_SUBSCRIPTIONGROUP, ext: { groupName, cleanOffset: true } };
+        await this.#admin.call(address, request, `delete group "${groupName}"`);
+        await this.#admin.deleteTopicInBroker(address, topic);
+        await this.#admin.deleteTopicInNameServers(topic, cluster);
+      } catch {
+        // The next broker may have it still.
+      }
   }
 }
 

@@ -52,6 +52,12 @@ export interface LoadPlan {
   expressionType: string;
   expression: string;
   group: string;
+  /** Consumer groups, each of which gets every message; the second one's name ends in `-2`. */
+  groups: number;
+  /** ms that a consumer takes for a message, one after the other. */
+  consumeDelayMs: number;
+  /** Part of the messages that consumers fail the first time, 0 to 1: they come again through the retry topic. */
+  failRate: number;
   pullBatch: number;
   warmupSeconds: number;
   seconds: number;
@@ -149,5 +155,7 @@ export interface LoadOutcome {
   unreached: readonly string[];
   /** What was missing was not waited for until the end, since the end was asked for. */
   cutShort: boolean;
+  /** Messages that consumers failed and gave back. */
+  retried: number;
   workers: number;
 }

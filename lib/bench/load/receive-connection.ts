@@ -5,11 +5,12 @@ import { RequestCode, ResponseCode } from "../../remoting/codes.ts";
 import { OPAQUE_BASE, requestFrame } from "../raw/frames.ts";
 import { ResponseHeader } from "../raw/response-reader.ts";
 import { FrameReader, remarkOf } from "./frame-reader.ts";
-import type { Ledger } from "./ledger.ts";
+import { type Ledger, ledgerNumber } from "./ledger.ts";
 import { Link } from "./link.ts";
 import { epochMicros, PAYLOAD_HEADER_BYTES, PayloadView } from "./payload.ts";
 import type { LoadPlan, LoadQueue } from "./plan.ts";
 import type { Recorder } from "./recorder.ts";
+import { fails, groupName, retryTopicOf, SendBacks } from "./send-back.ts";
 import type { LoadTracing } from "./tracing.ts";
 
 /** Bits of a pull's sysFlag [PullSysFlag]: wait for new messages, and the subscription is in the request. */
@@ -27,9 +28,21 @@ const CODES_AT_END: ReadonlySet<number> = new Set([
 const NEXT_BEGIN_OFFSET = Buffer.from("nextBeginOffset");
 const NEXT_BEGIN_OFFSET_JSON = Buffer.from('"nextBeginOffset":');
 const RETRY_MS = 100;
+/** Answers while no message of the group has failed yet: its retry topic is made by the first one. */
+const NOT_YET: ReadonlySet<number> = new Set([ResponseCode.TOPIC_NOT_EXIST, ResponseCode.SUBSCRIPTION_GROUP_NOT_EXIST]);
 const SILENT_MS_MAX = 60_000;
 
+export interface ReceiveOptions {
+  /** Number of its consumer group. */
+  group: number;
+  /** Reads what its group has failed at this broker. */
+  readsRetries: boolean;
+  tracing: LoadTracing | undefined;
+}
+
 interface Reading extends LoadQueue {
+  topic: string;
+  isRetry: boolean;
   name: string;
   /** Queue offset that the next record must have; -1 when a filter leaves out others. */
   expected: number;
@@ -49,6 +62,11 @@ export class ReceiveConnection {
   readonly #payload = new PayloadView();
   readonly #filtered: boolean;
   readonly #tracing: LoadTracing | undefined;
+  readonly #group: number;
+  readonly #groupName: string;
+  readonly #sendBacks: SendBacks;
+  /** Until when the consumer is at work, ms of performance.now(). */
+  #busyUntil = 0;
   #pending: Buffer[] = [];
   #receivedAt = 0;
   #stopping = false;
@@ -58,16 +76,23 @@ export class ReceiveConnection {
     queues: readonly LoadQueue[],
     recorder: Recorder,
     ledger: Ledger,
-    tracing?: LoadTracing | undefined,
+    { group, readsRetries, tracing }: ReceiveOptions,
   ) {
     this.#tracing = tracing;
+    this.#group = group;
+    this.#groupName = groupName(plan, group);
+    this.#sendBacks = new SendBacks(plan, this.#groupName, OPAQUE_BASE);
     this.#plan = plan;
     this.#recorder = recorder;
     this.#ledger = ledger;
     this.#filtered = plan.expression !== "*";
-    this.#queues = queues.map((queue) => ({
+    const suffix = plan.groups > 1 ? ` of ${this.#groupName}` : "";
+    const retries = readsRetries ? [{ ...queues[0]!, queueId: 0, offset: 0 }] : [];
+    this.#queues = [...queues, ...retries].map((queue, i) => ({
       ...queue,
-      name: `${queue.brokerName}/${queue.queueId}`,
+      topic: i < queues.length ? plan.topic : retryTopicOf(this.#groupName),
+      isRetry: i >= queues.length,
+      name: `${i < queues.length ? "" : "%RETRY% of "}${queue.brokerName}/${queue.queueId}${suffix}`,
       expected: queue.offset,
       sentAt: 0,
     }));
@@ -80,7 +105,7 @@ export class ReceiveConnection {
         onOpen: () => this.#begin(),
         onData: (chunk) => this.#data(chunk),
         onDrain: () => this.#write(),
-        onLost: () => {},
+        onLost: () => this.#sendBacks.clear(),
       },
       recorder,
     );
@@ -128,11 +153,11 @@ export class ReceiveConnection {
 
   #pull(index: number, now: number): void {
     const queue = this.#queues[index]!;
-    const { topic, group, pullBatch, expression, expressionType } = this.#plan;
+    const { pullBatch, expression, expressionType } = this.#plan;
     queue.sentAt = now;
     const fields = {
-      consumerGroup: group,
-      topic,
+      consumerGroup: this.#groupName,
+      topic: queue.topic,
       queueId: String(queue.queueId),
       queueOffset: String(queue.offset),
       maxMsgNums: String(pullBatch),
@@ -140,8 +165,8 @@ export class ReceiveConnection {
       commitOffset: "0",
       suspendTimeoutMillis: String(SUSPEND_MS),
       subVersion: "0",
-      subscription: expression,
-      expressionType,
+      subscription: queue.isRetry ? "*" : expression,
+      expressionType: queue.isRetry ? "TAG" : expressionType,
     };
     const bytes = requestFrame(RequestCode.PULL_MESSAGE, fields, this.#plan.credentials);
     bytes.writeInt32BE(OPAQUE_BASE + index, OPAQUE_AT);
@@ -174,11 +199,21 @@ export class ReceiveConnection {
     header.read(buffer, headerStart, headerEnd);
     const index = header.opaque - OPAQUE_BASE;
     const queue = this.#queues[index];
-    if (queue === undefined || this.#stopping) return;
+    if (this.#stopping) return;
+    if (queue === undefined) {
+      const isTaken = header.code === ResponseCode.SUCCESS;
+      if (!isTaken) this.#recorder.countCode(header.code, () => remarkOf(buffer, headerStart, frameEnd));
+      else this.#recorder.retried++;
+      this.#sendBacks.answered(header.opaque, isTaken);
+      return;
+    }
     const next = header.number(NEXT_BEGIN_OFFSET, NEXT_BEGIN_OFFSET_JSON);
     if (header.code === ResponseCode.SUCCESS) {
       this.#recorder.histograms.pull.record((this.#receivedAt - queue.sentAt) * 1000);
       this.#records(queue, buffer, headerEnd, frameEnd);
+    } else if (queue.isRetry && NOT_YET.has(header.code)) {
+      setTimeout(() => this.#again(index), RETRY_MS);
+      return;
     } else if (!CODES_AT_END.has(header.code)) {
       this.#recorder.countCode(header.code, () => remarkOf(buffer, headerStart, frameEnd));
       setTimeout(() => this.#again(index), RETRY_MS);
@@ -186,11 +221,13 @@ export class ReceiveConnection {
     }
     if (next >= 0) queue.offset = next;
     if (queue.expected > queue.offset && header.code === ResponseCode.PULL_OFFSET_MOVED) queue.expected = queue.offset;
-    this.#pull(index, this.#receivedAt);
+    const busyMs = this.#busyUntil - this.#receivedAt;
+    if (busyMs > 0) setTimeout(() => this.#again(index), busyMs);
+    else this.#pull(index, this.#receivedAt);
   }
 
   #again(index: number): void {
-    if (this.#stopping) return;
+    if (this.#stopping || !this.#link.up) return;
     this.#pull(index, performance.now());
     this.#write();
   }
@@ -215,8 +252,9 @@ export class ReceiveConnection {
     queue.expected = queueOffset + 1;
     counts.received++;
     this.#recorder.received++;
-    this.#tracing?.consumed(record, buffer, this.#plan.group, true);
-    const nowUs = epochMicros(this.#receivedAt);
+    const began = this.#plan.consumeDelayMs > 0 ? Math.max(this.#receivedAt, this.#busyUntil) : this.#receivedAt;
+    this.#busyUntil = began + this.#plan.consumeDelayMs;
+    const nowUs = epochMicros(began);
     histograms.b2c.record(nowUs - record.bornTimestamp * 1000);
     histograms.s2c.record(nowUs - record.storeTimestamp * 1000);
     const payload = this.#payload;
@@ -232,10 +270,25 @@ export class ReceiveConnection {
       this.#ledger.corrupt(`message at offset ${queueOffset} of ${queue.name}: its CRC differs`);
       return;
     }
-    histograms.e2e.record(nowUs - payload.intended);
+    const isFailed = record.reconsumeTimes === 0 && fails(this.#plan.failRate, payload.sequence);
+    this.#tracing?.consumed(record, buffer, this.#groupName, !isFailed);
+    if (isFailed) {
+      this.#fail(queue, payload.producer, payload.sequence, queueOffset);
+      return;
+    }
+    histograms.e2e.record(epochMicros(this.#busyUntil) - payload.intended);
     // Brokers count in whole milliseconds.
     if (this.#plan.delayMs > 0)
       histograms.late.record(nowUs - (Math.floor(payload.sent / 1000) + this.#plan.delayMs) * 1000);
-    this.#ledger.received(payload.producer, payload.sequence, queue.name, queueOffset);
+    // What was failed and comes again is out of order by intent.
+    const order = record.reconsumeTimes === 0 ? queue.name : `${queue.name} ${payload.sequence}`;
+    this.#ledger.received(ledgerNumber(payload.producer, this.#group), payload.sequence, order, queueOffset);
+  }
+
+  /** Gives a message back; where that does not work it is done, as a client that has nobody to give it to goes on. */
+  #fail(queue: Reading, producer: number, sequence: number, queueOffset: number): void {
+    const number = ledgerNumber(producer, this.#group);
+    const done = () => this.#ledger.received(number, sequence, queue.name, queueOffset);
+    this.#pending.push(this.#sendBacks.frame(this.#record.physicalOffset, done));
   }
 }

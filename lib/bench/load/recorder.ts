@@ -20,6 +20,8 @@ export class Recorder {
   /** Messages received since the beginning. */
   received = 0;
   inFlight = 0;
+  /** Messages that consumers gave back. */
+  retried = 0;
   /** Messages answered well or not, warm-up included. */
   answered = 0;
 

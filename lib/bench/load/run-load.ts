@@ -170,6 +170,7 @@ class Threads {
       ),
       errors,
       ledger: mergeLedgers(this.#outcomes.map(({ ledger }) => ledger)),
+      retried: this.#outcomes.reduce((sum, { retried }) => sum + retried, 0),
       cutShort: this.#outcomes.some(({ cutShort }) => cutShort),
       unreached: [...new Set(this.#outcomes.flatMap(({ unreached }) => unreached))],
       drainSeconds: this.#outcomes.find(({ drainSeconds }) => drainSeconds !== undefined)?.drainSeconds,

@@ -37,9 +37,7 @@ export async function runShare(
   const ledger = new Ledger();
   const tracing =
     plan.traceNamesrvAddr === undefined ? undefined : new LoadTracing(plan, plan.traceNamesrvAddr, recorder);
-  const consumers = deal(share.queues, share.consumers).map(
-    (queues) => new ReceiveConnection(plan, queues, recorder, ledger, tracing),
-  );
+  const consumers = makeConsumers(share, recorder, ledger, tracing);
   const producers = makeProducers(share, recorder, ledger, tracing);
   try {
     await Promise.all([...consumers, ...producers].map((connection) => connection.connect()));
@@ -78,6 +76,7 @@ export async function runShare(
     return {
       seconds,
       errors,
+      retried: recorder.retried,
       ledger: ledger.part(),
       drainSeconds,
       cutShort,
@@ -156,6 +155,23 @@ function begin(share: LoadShare, producers: readonly SendConnection[], onFull: (
   const { plan } = share;
   const schedule = new Schedule(share.rate, plan.arrival === "poisson", plan.rampSeconds, share.firstProducer + 7);
   return startPace(schedule, plan.kind === "batch" ? plan.batch : 1, producers, onFull);
+}
+
+/** Every group has consumers of its own; the one with a broker's first queue reads what the group failed there. */
+function makeConsumers(
+  share: LoadShare,
+  recorder: Recorder,
+  ledger: Ledger,
+  tracing: LoadTracing | undefined,
+): ReceiveConnection[] {
+  const { plan } = share;
+  const firsts = new Set(byBroker(plan.queues).map(([first]) => first));
+  return Array.from({ length: plan.groups }, (_, group) =>
+    deal(share.queues, share.consumers).map((queues) => {
+      const readsRetries = plan.failRate > 0 && queues.some((queue) => firsts.has(queue));
+      return new ReceiveConnection(plan, queues, recorder, ledger, { group, readsRetries, tracing });
+    }),
+  ).flat();
 }
 
 /** Every producer sends to one broker's queues; brokers in turn. */

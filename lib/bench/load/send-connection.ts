@@ -10,7 +10,7 @@ import { ResponseHeader } from "../raw/response-reader.ts";
 import { signFrame } from "../raw/signing.ts";
 import { SEQUENCE_MAX } from "./bitmap.ts";
 import { FrameReader, remarkOf } from "./frame-reader.ts";
-import type { Ledger } from "./ledger.ts";
+import { type Ledger, ledgerNumber } from "./ledger.ts";
 import { Link } from "./link.ts";
 import { epochMicros, PAYLOAD_HEADER_BYTES, stamp } from "./payload.ts";
 import type { LoadPlan, LoadQueue } from "./plan.ts";
@@ -261,7 +261,7 @@ export class SendConnection {
     if (this.#plan.rate !== undefined) histograms.response.record((this.#receivedAt - this.#intendedAt[slot]!) * 1000);
     const first = this.#sequenceOf[slot]!;
     if (this.#plan.kind !== "transaction" && this.#templates[this.#templateOf[slot]!]!.expected)
-      for (let i = 0; i < this.#perRequest; i++) this.#ledger.acked(this.#producer, first + i);
+      for (let i = 0; i < this.#perRequest; i++) this.#acked(first + i);
     if (this.#plan.kind !== "transaction" && this.#tracing === undefined) return;
     const { ext } = decodeCommand(buffer, headerStart - FRAME_PREFIX_BYTES, frameEnd);
     const half = this.#tracing?.published(this.#published(slot, first, ext));
@@ -281,6 +281,12 @@ export class SendConnection {
     };
   }
 
+  /** Every group is to get it. */
+  #acked(sequence: number): void {
+    for (let group = 0; group < this.#plan.groups; group++)
+      this.#ledger.acked(ledgerNumber(this.#producer, group), sequence);
+  }
+
   #uniqKey(sequence: number): string {
     return this.#templates[0]!.uniqKeyPrefix + hexText(sequence);
   }
@@ -297,8 +303,10 @@ export class SendConnection {
     }
     if (!this.#templates[this.#templateOf[slot]!]!.expected) {
       // Nobody waits for it.
-    } else if (commit) this.#ledger.acked(this.#producer, sequence);
-    else this.#ledger.rolledBack(this.#producer, sequence);
+    } else if (commit) this.#acked(sequence);
+    else
+      for (let group = 0; group < this.#plan.groups; group++)
+        this.#ledger.rolledBack(ledgerNumber(this.#producer, group), sequence);
     const uniqKey = this.#uniqKey(sequence);
     if (half !== undefined) this.#tracing?.ended(half, ext.transactionId ?? uniqKey, commit);
     const end = endTransactionFrame(this.#plan, {

@@ -71,6 +71,7 @@ export function loadRecord(
     client,
     figures: {
       ...(outcome.drainSeconds === undefined ? {} : { drainSeconds: outcome.drainSeconds }),
+      ...(plan.failRate > 0 ? { retried: outcome.retried } : {}),
       ...(plan.kind === "transaction" ? { rolledBackDelivered: rolledBack } : {}),
     },
     flags: [],
@@ -112,6 +113,9 @@ function optionsOf(plan: LoadPlan): RunRecord["options"] {
     rollbackRate: plan.rollbackRate,
     expression: plan.expression,
     trace: plan.traceNamesrvAddr !== undefined,
+    groups: plan.groups,
+    consumeDelayMs: plan.consumeDelayMs,
+    failRate: plan.failRate,
     signed: plan.credentials !== undefined,
   };
 }

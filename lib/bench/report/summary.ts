@@ -12,7 +12,7 @@ const WITHHELD = "-";
 export function summaryText(result: BenchResult, run: RunRecord): string {
   const lines = [headline(result, run), ...latencyTable(run), rateLine(run)];
   if (run.ledger !== undefined)
-    lines.push(ledgerLine(run.ledger), ...run.ledger.examples.map((line) => `        ${line}`));
+    lines.push(ledgerLine(run.ledger, run.figures?.retried), ...run.ledger.examples.map((line) => `        ${line}`));
   if (run.errors.length > 0)
     lines.push(`errors  ${run.errors.map(({ name, count }) => `${name} ${countText(count)}`).join("  ")}`);
   lines.push(useLine(run));
@@ -88,7 +88,7 @@ function rateLine(run: RunRecord): string {
   return `rate    ${target}${countText(messagesPerSecond)}/s (min ${countText(min)}, sd ${countText(stddev)})   ${mibText(bytesPerSecond)} MiB/s${backlog}`;
 }
 
-function ledgerLine(ledger: NonNullable<RunRecord["ledger"]>): string {
+function ledgerLine(ledger: NonNullable<RunRecord["ledger"]>, retried: number | undefined): string {
   return [
     `ledger  acked ${countText(ledger.acked)}`,
     `received ${countText(ledger.received)}`,
@@ -97,6 +97,7 @@ function ledgerLine(ledger: NonNullable<RunRecord["ledger"]>): string {
     `UNKNOWN-OK ${ledger.unknownOk}`,
     `CORRUPT ${ledger.corrupt}`,
     `REORDER ${ledger.reordered}`,
+    ...(retried === undefined ? [] : [`RETRIED ${retried}`]),
     ...(ledger.filtered === undefined ? [] : [`FILTERED ${ledger.filtered}`]),
     ...(ledger.unreached === undefined ? [] : [`UNREACHED ${ledger.unreached}`]),
   ].join("  ");
