@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import type { ArgsDef } from "citty";
 import * as v from "valibot";
 import { errorText, UsageError } from "../lib/base/errors.ts";
+import { sizesOfRange, sizesOfWeights } from "../lib/bench/load/body-sizes.ts";
 import type { LoadPlan, MessageKind } from "../lib/bench/load/plan.ts";
 import { passesTags, tagsOf } from "../lib/bench/load/tag-filter.ts";
 import { exportArgs, exportEntries } from "./bench-report.ts";
@@ -33,7 +34,13 @@ export const loadArgs = {
   },
   consumers: { type: "string", description: "Connections that receive (default: as many as send)", valueHint: "n" },
   workers: { type: "string", description: "Threads of the generator (default: one for every 4 cores)", valueHint: "n" },
-  size: { type: "string", alias: "s", description: "Bytes of a body (128, 1k)", default: "1k", valueHint: "bytes" },
+  size: {
+    type: "string",
+    alias: "s",
+    description: "Bytes of a body: 1k, 512..4k, or 1k:70,64k:30 with weights",
+    default: "1k",
+    valueHint: "bytes",
+  },
   payload: { type: "string", description: "Fill bodies from this file", valueHint: "file" },
   rate: { type: "string", description: "Messages a second, each with its time fixed in advance", valueHint: "n" },
   closed: { type: "boolean", description: "Without a rate: the next request waits for an answer (the default)" },
@@ -129,6 +136,38 @@ export const part = v.pipe(
 const GROUPS_MAX = 1000;
 const GROUP_DEFAULT = "mq-bench";
 
+const SIZE_TEXT = "bytes such as 128, 1k, 512..4k or 1k:70,64k:30";
+
+/** `1k`, `512..4k`, `1k:70,64k:30` as the sizes of bodies in turn. */
+const bodySizes = v.pipe(
+  v.string(SIZE_TEXT),
+  v.transform((text) => {
+    const size = (part: string) => v.safeParse(byteSize, part).output as number | undefined;
+    const range = /^([^.]+)\.\.([^.]+)$/.exec(text);
+    if (range !== null) {
+      const [from, to] = [size(range[1]!) ?? 0, size(range[2]!) ?? 0];
+      return from < to ? sizesOfRange(from, to) : [];
+    }
+    if (!text.includes(":")) return [size(text) ?? -1];
+    const weights = text.split(",").map((part): [number, number] => {
+      const [bytes = "", weight = ""] = part.split(":");
+      return [size(bytes) ?? 0, /^\d+(?:\.\d+)?$/.test(weight) ? Number(weight) : 0];
+    });
+    return weights.every(([, weight]) => weight > 0) && weights.length <= 32 ? sizesOfWeights(weights) : [];
+  }),
+  v.check((sizes) => sizes.length > 0 && sizes[0] !== -1, SIZE_TEXT),
+  v.check((sizes) => sizes.every((size) => size >= 1), "1 byte at least: brokers refuse empty bodies"),
+  v.check(
+    (sizes) => sizes.every((size) => size <= BODY_BYTES_MAX),
+    "16 MiB less 64 KiB at most: a frame holds no more",
+  ),
+);
+
+/** A frame is 16 MiB at most [com.rocketmq.remoting.frameMaxLength], its header included. */
+const BODY_BYTES_MAX = 16 * 1024 * 1024 - 64 * 1024;
+/** Templates of all messages of a connection. */
+const TEMPLATE_BYTES_MAX = 256 * 1024 * 1024;
+
 export const loadEntries = {
   namesrv: namesrvAddr,
   topic: optional(topicName),
@@ -138,11 +177,7 @@ export const loadEntries = {
   threads: optional(wholeNumber(1, IN_FLIGHT_MAX)),
   consumers: optional(wholeNumber(1, CONNECTIONS_MAX)),
   workers: optional(wholeNumber(1, 256)),
-  size: v.pipe(
-    optional(byteSize, "1k"),
-    v.minValue(1, "1 byte at least: brokers refuse empty bodies"),
-    v.maxValue(16 * 1024 * 1024 - 64 * 1024, "16 MiB less 64 KiB at most: a frame holds no more"),
-  ),
+  size: optional(bodySizes, "1k"),
   payload: optional(v.string()),
   rate: optional(messageRate),
   closed: optional(v.boolean(), false),
@@ -196,6 +231,8 @@ export interface VerbOptions {
 
 /** What the flags of a verb amount to; queues, topic and delay are the cluster's to tell. */
 export function planOf(flags: LoadFlags, verb: VerbOptions): Omit<LoadPlan, "queues" | "topic" | "delayMs"> {
+  if (!verb.sends && flags.rate !== undefined)
+    throw new UsageError("--rate is for sending: found it where nothing is sent, want none");
   if (flags.closed && flags.rate !== undefined)
     throw new UsageError("--closed and --rate exclude each other: found both, want one");
   const conns = flags.conns ?? (flags.threads === undefined ? CONNECTIONS_DEFAULT : 1);
@@ -211,9 +248,19 @@ export function planOf(flags: LoadFlags, verb: VerbOptions): Omit<LoadPlan, "que
       `--expression is ${JSON.stringify(flags.expression)}, want one that takes ${tags.join(", ") || "messages without a tag"}: nothing would be received`,
     );
   const inFlight = flags["in-flight"] ?? flags.threads;
-  if (verb.sends && conns * (inFlight ?? 1) * flags.size * (verb.batch ?? 1) > UNDER_WAY_BYTES_MAX)
+  const size = Math.max(...flags.size);
+  const templateBytes = flags.size.reduce((sum, bytes) => sum + bytes, 0) * flags.queues * tags.length * conns;
+  if (
+    verb.sends &&
+    (flags.size.length > 1 || tags.length > 1) &&
+    templateBytes * (verb.batch ?? 1) > TEMPLATE_BYTES_MAX
+  )
     throw new UsageError(
-      `${conns} connections x ${inFlight ?? 1} in flight x ${flags.size * (verb.batch ?? 1)} bytes are more than ${UNDER_WAY_BYTES_MAX} bytes under way, want fewer or smaller ones`,
+      `${flags.size.length} sizes x ${tags.length} tags x ${flags.queues} queues x ${conns} connections take ${templateBytes} bytes, want ${TEMPLATE_BYTES_MAX} at most: fewer or smaller ones`,
+    );
+  if (verb.sends && conns * (inFlight ?? 1) * size * (verb.batch ?? 1) > UNDER_WAY_BYTES_MAX)
+    throw new UsageError(
+      `${conns} connections x ${inFlight ?? 1} in flight x ${size * (verb.batch ?? 1)} bytes are more than ${UNDER_WAY_BYTES_MAX} bytes under way, want fewer or smaller ones`,
     );
   return {
     kind: verb.kind,
@@ -221,14 +268,12 @@ export function planOf(flags: LoadFlags, verb: VerbOptions): Omit<LoadPlan, "que
     consumers: verb.receives ? (flags.consumers ?? conns) : 0,
     inFlight:
       inFlight ??
-      Math.max(
-        1,
-        Math.min(IN_FLIGHT_DEFAULT, Math.floor(UNDER_WAY_BYTES_DEFAULT / conns / flags.size / (verb.batch ?? 1))),
-      ),
+      Math.max(1, Math.min(IN_FLIGHT_DEFAULT, Math.floor(UNDER_WAY_BYTES_DEFAULT / conns / size / (verb.batch ?? 1)))),
     rate: flags.rate,
     arrival: flags.arrival,
     rampSeconds: flags.ramp / 1000,
-    bodyBytes: flags.size,
+    bodyBytes: Math.round(flags.size.reduce((sum, bytes) => sum + bytes, 0) / flags.size.length),
+    bodySizes: flags.size.length > 1 ? flags.size : undefined,
     payload: flags.payload === undefined ? new Uint8Array() : payloadOf(flags.payload),
     batch: verb.batch ?? 1,
     header: flags.headers === "binary" ? "rocketmq" : "json",

@@ -127,6 +127,8 @@ describe("against a broker", () => {
       ["batch", "--receive", "--size", "20"],
       ["e2e", "--tag-count", "3", "--properties", "a=1,b=x"],
       ["e2e", "--size", "47", "--headers", "json", "--keys"],
+      ["e2e", "--size", "10..400"],
+      ["batch", "--receive", "--size", "20:9,2k:1"],
     ]) {
       const { stdout, exitCode } = await bench(...args, "--count", "1024");
       expect([exitCode, stdout]).toEqual([0, expect.stringContaining("received 1024  LOST 0  DUP 0")]);
@@ -163,6 +165,10 @@ describe("against a broker", () => {
   test("wrong flags are named", async () => {
     for (const [args, text] of [
       [["produce", "--size", "0"], "1 byte at least"],
+      [["produce", "--size", "4k..1k"], "want bytes such as"],
+      [["produce", "--size", "1k:0"], "want bytes such as"],
+      [["consume", "-t", "T", "--rate", "5"], "--rate is for sending"],
+      [["produce", "--size", "1m..4m"], "fewer or smaller ones"],
       [["produce", "--size", "16m"], "a frame holds no more"],
       [["produce", "--size", "4m", "--conns", "8", "--in-flight", "64"], "bytes under way, want fewer or smaller ones"],
       [["produce", "--duration", "300ms"], "1s at least"],

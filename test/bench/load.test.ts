@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { exitCode } from "../../cmd/bench-run.ts";
 import { Histogram } from "../../lib/bench/histogram.ts";
 import { Bitmap, bitCount, either, firstBits, without } from "../../lib/bench/load/bitmap.ts";
+import { sizesOfRange, sizesOfWeights } from "../../lib/bench/load/body-sizes.ts";
 import { FrameReader } from "../../lib/bench/load/frame-reader.ts";
 import { Ledger, mergeLedgers, verdict } from "../../lib/bench/load/ledger.ts";
 import { Schedule } from "../../lib/bench/load/pace.ts";
@@ -145,6 +146,20 @@ test("a load is behind for good after five seconds below its rate, the ramp not 
   expect(reached({ rate: 100 }, 90, 90, 90, 90, 99, 90)).not.toContain(true);
   expect(reached({ rate: 100, rampSeconds: 3, warmupSeconds: 1 }, 9, 9, 9, 9, 9, 9)).not.toContain(true);
   expect(reached({}, 0, 0, 0, 0, 0, 0)).not.toContain(true);
+});
+
+test("sizes of bodies: a range evenly, weights as often as they say, small and large ones mixed", () => {
+  const range = sizesOfRange(100, 410);
+  expect([range.length, Math.min(...range), Math.max(...range)]).toEqual([32, 100, 410]);
+  expect(new Set(range).size).toBe(32);
+  expect(range).not.toEqual([...range].sort((a, b) => a - b));
+  expect(sizesOfRange(5, 6).sort()).toEqual([5, 6]);
+  const weighted = sizesOfWeights([
+    [10, 75],
+    [1000, 25],
+  ]);
+  expect(weighted.filter((size) => size === 10)).toHaveLength(24);
+  expect(weighted.filter((size) => size === 1000)).toHaveLength(8);
 });
 
 test("a count is kept to the message, over any number of connections", async () => {

@@ -26,6 +26,16 @@ const END_BYTES_MAX = 1024;
 const OUT_BYTES_MAX = 16 * 1024 * 1024;
 const SILENT_MS_MAX = 60_000;
 
+/** Every queue gets every size and every tag in turn. */
+function templatesOf(plan: LoadPlan, queues: readonly LoadQueue[], producer: number): SendTemplate[] {
+  const sizes = plan.bodySizes ?? [plan.bodyBytes];
+  return tagsOf(plan).flatMap((tag) =>
+    sizes.flatMap((_, round) =>
+      queues.map((queue, i) => sendTemplate(plan, queue, producer, tag, sizes[(round + i) % sizes.length]!)),
+    ),
+  );
+}
+
 /** As `writeHex` writes it. */
 function hexText(value: number): string {
   return (value >>> 0).toString(16).toUpperCase().padStart(8, "0");
@@ -81,7 +91,7 @@ export class SendConnection {
     this.#recorder = recorder;
     this.#ledger = ledger;
     this.#queue = queues[0]!;
-    this.#templates = tagsOf(plan).flatMap((tag) => queues.map((queue) => sendTemplate(plan, queue, producer, tag)));
+    this.#templates = templatesOf(plan, queues, producer);
     this.#perRequest = plan.kind === "batch" ? plan.batch : 1;
     this.#budget = budget === undefined ? Number.POSITIVE_INFINITY : Math.ceil(budget / this.#perRequest);
     const largest = this.#templates.reduce((most, { frame }) => Math.max(most, frame.bytes.length), 1024);
@@ -269,7 +279,8 @@ export class SendConnection {
   }
 
   #published(slot: number, first: number, ext: Readonly<Record<string, string>>): Published {
-    const { keyCardinality, bodyBytes } = this.#plan;
+    const { keyCardinality } = this.#plan;
+    const { bodyBytes } = this.#templates[this.#templateOf[slot]!]!;
     return {
       ids: Array.from({ length: this.#perRequest }, (_, i) => this.#uniqKey(first + i)),
       keys: keyCardinality === 0 ? undefined : `k${hexText(first % keyCardinality)}`,

@@ -28,6 +28,7 @@ export interface SendTemplate {
   small: Buffer | undefined;
   /** Whether the load's consumers are to get its messages: their TAG filter takes them. */
   expected: boolean;
+  bodyBytes: number;
   /** Tag of its messages; "" without. */
   tag: string;
   /** Offset of eight hex digits of KEYS; -1 without. */
@@ -38,12 +39,12 @@ export interface SendTemplate {
 }
 
 /** What a producer writes into the properties of every message. */
-function properties(plan: LoadPlan, prefix: string, tag: string): string {
+function properties(plan: LoadPlan, prefix: string, tag: string, bodyBytes: number): string {
   const pairs: [string, string][] = [];
   if (plan.keyCardinality > 0) pairs.push(["KEYS", `k${KEY_MARK}`]);
   if (tag !== "") pairs.push(["TAGS", tag]);
   pairs.push(...plan.properties.map(([name, value]): [string, string] => [name, value]));
-  if (plan.bodyBytes < PAYLOAD_HEADER_BYTES) pairs.push([PAYLOAD_PROPERTY, STAMP_MARK]);
+  if (bodyBytes < PAYLOAD_HEADER_BYTES) pairs.push([PAYLOAD_PROPERTY, STAMP_MARK]);
   if (plan.delayLevel > 0) pairs.push(["DELAY", String(plan.delayLevel)]);
   if (plan.kind === "transaction") pairs.push(["TRAN_MSG", "true"], ["PGROUP", plan.group]);
   pairs.push(["UNIQ_KEY", prefix + COUNTER_MARK], ["WAIT", "true"]);
@@ -57,12 +58,18 @@ function uniqKeyPrefix(run: number, producer: number): string {
 }
 
 /** SEND_MESSAGE_V2, or SEND_BATCH_MESSAGE with `plan.batch` items of one layout [MessageDecoder#encodeMessage]. */
-export function sendTemplate(plan: LoadPlan, queue: LoadQueue, producer: number, tag: string): SendTemplate {
+export function sendTemplate(
+  plan: LoadPlan,
+  queue: LoadQueue,
+  producer: number,
+  tag: string,
+  bodyBytes: number = plan.bodyBytes,
+): SendTemplate {
   const prefix = uniqKeyPrefix(plan.run, producer);
-  const isSmall = plan.bodyBytes < PAYLOAD_HEADER_BYTES;
+  const isSmall = bodyBytes < PAYLOAD_HEADER_BYTES;
   const body = isSmall
-    ? bodyBytesOf(plan.bodyBytes, plan.payload)
-    : bodyTemplate(plan.bodyBytes, plan.payload, plan.run, producer);
+    ? bodyBytesOf(bodyBytes, plan.payload)
+    : bodyTemplate(bodyBytes, plan.payload, plan.run, producer);
   const small = isSmall ? Buffer.concat([bodyTemplate(0, plan.payload, plan.run, producer), body]) : undefined;
   const isBatch = plan.kind === "batch";
   const fields = {
@@ -74,14 +81,14 @@ export function sendTemplate(plan: LoadPlan, queue: LoadQueue, producer: number,
     f: String(plan.kind === "transaction" ? TRANSACTION_PREPARED_TYPE : 0),
     g: BORN_MARK,
     h: "0",
-    i: properties(plan, prefix, tag),
+    i: properties(plan, prefix, tag, bodyBytes),
     j: "0",
     k: "false",
     l: "0",
     m: String(isBatch),
     n: queue.brokerName,
   };
-  const item = isBatch ? batchItem(body, properties(plan, prefix, tag)) : body;
+  const item = isBatch ? batchItem(body, properties(plan, prefix, tag, bodyBytes)) : body;
   const content = isBatch ? Buffer.concat(Array.from({ length: plan.batch }, () => item)) : body;
   const code = isBatch ? RequestCode.SEND_BATCH_MESSAGE : RequestCode.SEND_MESSAGE_V2;
   const frame = frameTemplate(code, fields, content, plan.header, plan.credentials, [
@@ -100,7 +107,7 @@ export function sendTemplate(plan: LoadPlan, queue: LoadQueue, producer: number,
   const keyAt = plan.keyCardinality > 0 ? frame.bytes.indexOf(KEY_MARK) : -1;
   const bornAt = frame.bytes.indexOf(BORN_MARK);
   const expected = plan.expressionType !== "TAG" || passesTags(plan.expression, tag);
-  return { frame, bodies, keyAt, bornAt, uniqKeyPrefix: prefix, small, expected, tag };
+  return { frame, bodies, keyAt, bornAt, uniqKeyPrefix: prefix, small, expected, bodyBytes, tag };
 }
 
 function batchItem(body: Buffer, text: string): Buffer {

@@ -102,6 +102,7 @@ function optionsOf(plan: LoadPlan): RunRecord["options"] {
     consumers: plan.consumers,
     inFlight: plan.producers > 0 ? plan.inFlight : null,
     size: plan.producers > 0 ? plan.bodyBytes : null,
+    sizes: plan.bodySizes === undefined ? null : [...plan.bodySizes].sort((a, b) => a - b).join(" "),
     tags: plan.tags,
     tagCount: plan.tagCount,
     batch: plan.kind === "batch" ? plan.batch : 1,
