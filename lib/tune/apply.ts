@@ -9,7 +9,7 @@ import { Machine } from "./machine.ts";
 import {
   type FileOp,
   type LiveOp,
-  NR_OPEN_DEFAULT,
+  nrOpenNow,
   overlayOf,
   type Plan,
   planFiles,
@@ -291,7 +291,7 @@ class Work {
 
   /** Files planned again without the keys that the kernel refused, and without limits that fs.nr_open does not cover now. */
   private filesNow(): FileOp[] {
-    const nrOpen = amount(this.machine.sysctl("fs.nr_open") ?? NR_OPEN_DEFAULT) ?? 0;
+    const nrOpen = nrOpenNow(this.machine);
     const kept = this.wishes.filter(({ id, change }) => {
       if (change.kind === "sysctl" && this.failedKeys.has(change.key)) return false;
       const why = change.kind === "limit" ? limitRefusal(this.machine, change, nrOpen) : undefined;

@@ -1,5 +1,5 @@
 import type { Machine } from "./machine.ts";
-import { NR_OPEN_DEFAULT, nrOpenAtBoot } from "./plan.ts";
+import { nrOpenAtBoot, nrOpenNow } from "./plan.ts";
 import type { Overlay } from "./sysctl-files.ts";
 import type { Change } from "./types.ts";
 import { amount, UNLIMITED } from "./values.ts";
@@ -41,7 +41,7 @@ export function limitRefusal(
   const uid = machine.user(domain)?.uid;
   if (domain === "root" || uid === 0) return `${domain}: a limit for root can lock everybody out: not written`;
   // Only root could set them: for others there is nothing to try out.
-  const open = amount(machine.sysctl("fs.nr_open") ?? NR_OPEN_DEFAULT) ?? 0;
+  const open = nrOpenNow(machine);
   const later = item === "nofile" && hardAmount > open;
   return tried && machine.live && process.geteuid?.() === 0 && !later ? canary(machine, change) : undefined;
 }

@@ -8,7 +8,13 @@ import type { Change, Report, TuneOptions } from "./types.ts";
 import { amount, pair, plain, sameText } from "./values.ts";
 
 /** The kernel's own fs.nr_open. */
-export const NR_OPEN_DEFAULT = "1048576";
+const NR_OPEN_DEFAULT = 1_048_576;
+
+/** fs.nr_open as it is; the kernel's default where it cannot be read. */
+export function nrOpenNow(machine: Machine): number {
+  const text = machine.sysctl("fs.nr_open") ?? "";
+  return /^\d+$/.test(text) ? Number(text) : NR_OPEN_DEFAULT;
+}
 
 /** A value that is written into the running kernel. */
 export interface LiveOp {
@@ -72,7 +78,7 @@ export function wishesOf(report: Report): Wish[] {
 /** nofile lines bring fs.nr_open with them where it is too low, now or after the next boot, also when nobody asked for that check. */
 export function withNrOpen(machine: Machine, wishes: readonly Wish[]): Wish[] {
   const most = Math.max(0, ...wishes.map(({ change }) => nofileOf(change)));
-  const live = amount(machine.sysctl("fs.nr_open") ?? NR_OPEN_DEFAULT) ?? 0;
+  const live = nrOpenNow(machine);
   const open = Math.min(live, nrOpenAtBoot(machine)?.value ?? live);
   const others = wishes.filter(({ change }) => change.kind !== "sysctl" || change.key !== "fs.nr_open");
   const asked = wishes.find(({ change }) => change.kind === "sysctl" && change.key === "fs.nr_open");

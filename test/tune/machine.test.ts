@@ -75,3 +75,16 @@ describe("a floor that is passed", () => {
     expect(found(backlog, "net.syn-backlog", options)?.status).toBe("OK");
   });
 });
+
+describe("what the kernel did not say", () => {
+  test.each(["", "\n", "abc\n", "-1\n", "\0\u00ff\n"])("%j is unknown and nothing to act on", (text) => {
+    const files = { "/proc/sys/fs/nr_open": text, "/proc/sys/vm/swappiness": text };
+    for (const id of ["limits.nr-open", "vm.swappiness"])
+      expect(found(files, id)).toMatchObject({ status: "UNKNOWN", changes: [] });
+  });
+
+  test("an empty attribute of a disk is no good one", () => {
+    const files = { "/sys/devices/pci0/block/vda/queue/read_ahead_kb": "" };
+    expect(found(files, "disk.readahead", { store: "/" })?.status).toBe("N/A");
+  });
+});

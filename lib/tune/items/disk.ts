@@ -24,7 +24,7 @@ function queueItem(
   const disks = ({ machine, options }: TuneContext) =>
     blockDevices(machine, options.store).flatMap(({ name, rotational }) => {
       const live = chosenWord(machine.value(`/sys/block/${name}/${attribute}`));
-      return live === undefined ? [] : [{ name, live, wanted: wantedFor(rotational) }];
+      return live === undefined || live === "" ? [] : [{ name, live, wanted: wantedFor(rotational) }];
     });
   return {
     ...rest,

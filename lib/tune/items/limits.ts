@@ -1,5 +1,5 @@
 import { readLimits, userLimit } from "../limits-files.ts";
-import { NR_OPEN_DEFAULT, nrOpenAtBoot } from "../plan.ts";
+import { nrOpenAtBoot, nrOpenNow } from "../plan.ts";
 import type { Change, Explain, Reading, TuneContext, TuneItem, Wanted } from "../types.ts";
 import { readManager, readUnit, unitFile } from "../unit-files.ts";
 import { amount, pair, satisfies, UNLIMITED } from "../values.ts";
@@ -47,7 +47,7 @@ function atMost(soft: string | undefined, hard: string | undefined): string | un
 /** A limit that a file asks for and the kernel never grants: PAM refuses the whole login. */
 function lockout({ live, source }: Reading, { machine }: TuneContext): string | undefined {
   const hard = amount(pair(live ?? "0")[1]) ?? 0;
-  const nrOpen = amount(machine.sysctl("fs.nr_open") ?? NR_OPEN_DEFAULT) ?? 0;
+  const nrOpen = nrOpenNow(machine);
   if (source === undefined) return undefined;
   const asks = `${source} asks for ${pair(live ?? "")[1]} files`;
   if (hard > nrOpen) return `${asks}, above fs.nr_open ${nrOpen}: logins can fail; correct that line`;

@@ -41,7 +41,8 @@ export function sysctlItem(row: SysctlRow): TuneItem {
       return row.adjust?.(reading, context) ?? reading;
     },
     wanted: (context) => (typeof wanted === "function" ? wanted(context) : wanted),
-    change: (target) => [{ kind: "sysctl", key, value: target }],
+    change: (target, { machine }) =>
+      machine.isImage || isNumbers(machine.sysctl(key)) ? [{ kind: "sysctl", key, value: target }] : [],
     ...(hazard === undefined
       ? {}
       : {
@@ -57,5 +58,12 @@ export function readSysctl(key: string, { machine }: TuneContext): Reading {
   if (machine.isImage) return { ...kept, note: "no kernel in this tree: only what the files say" };
   if (!machine.hasSysctl(key)) return { ...kept, absent: "this kernel does not have it" };
   const live = machine.sysctl(key);
-  return live === undefined ? { ...kept, note: `cannot read ${key}` } : { ...kept, live };
+  return isNumbers(live) ? { ...kept, live } : { ...kept, note: `cannot read ${key}` };
+}
+
+const NUMBERS = /^\d+(?: \d+)*$/;
+
+/** All that is looked at here are numbers; anything else is not the kernel's answer, and nothing to act on. */
+function isNumbers(text: string | undefined): text is string {
+  return text !== undefined && NUMBERS.test(text);
 }
