@@ -23,7 +23,7 @@ import { revertRun } from "./revert.ts";
 import { setLive, writeLive } from "./set-live.ts";
 import { shadows } from "./shadows.ts";
 import type { Report, TuneItem, TuneOptions } from "./types.ts";
-import { amount, satisfies } from "./values.ts";
+import { satisfies } from "./values.ts";
 
 /** Exit codes of `mq tune`; a wrong flag is 64 as everywhere. */
 export const TuneExit = { ok: 0, error: 1, notCompliant: 2, notPermitted: 3, partly: 4 } as const;

@@ -131,7 +131,7 @@ describe("the helper", () => {
     await allocator.close();
     expect(logger.lines).toHaveLength(1);
     expect(logger.lines[0]).toContain("messages are not locked in memory: out of memory");
-    expect(logger.lines[0]).toMatch(/memlock limit (unlimited|\d+ MiB), want 320 MiB or unlimited/);
+    expect(logger.lines[0]).toMatch(/memlock limit (unlimited|\d+ KiB), want 320 MiB or unlimited/);
   });
 
   test("what it cannot make is told and made at the roll, or refused there", async () => {

@@ -168,6 +168,12 @@ test("drop_caches is never in a file, and fires only on request", () => {
     expect(readFileSync(join(root, "etc/sysctl.d", name), "utf8")).not.toContain("drop_caches");
 });
 
+test("drop_caches in somebody's file is named: it fires at each boot", () => {
+  const root = tree({ ...DEBIAN, "/etc/sysctl.d/10-x.conf": "vm.drop_caches = 1\n" });
+  const found = check(new Machine(root), CLASSIC).checks.find(({ id }) => id === "vm.drop_caches");
+  expect(found).toMatchObject({ status: "WARN", changes: [], source: "/etc/sysctl.d/10-x.conf:1" });
+});
+
 test("overcommit 2 was somebody's choice: left without --force", () => {
   const root = tree({ ...DEBIAN, "/proc/sys/vm/overcommit_memory": "2\n" });
   applied(root);

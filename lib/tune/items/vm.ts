@@ -124,10 +124,17 @@ const dropCaches: TuneItem = {
     risk: "Reads are slow until the cache is warm again. It cannot be undone.",
     verify: "grep drop_pagecache /proc/vmstat   goes up by one",
   },
-  read: ({ machine }) =>
-    machine.isImage || !machine.hasSysctl("vm.drop_caches")
+  read: ({ machine }) => {
+    const line = winner(readSysctlFiles(machine).lines, "vm.drop_caches");
+    if (line !== undefined && line.value !== "0") {
+      const source = `${line.file}:${line.line}`;
+      const note = `${source} throws the cache away at each boot and each sysctl --system, under a running broker: remove that line`;
+      return { persisted: line.value, source, status: "WARN", note };
+    }
+    return machine.isImage || !machine.hasSysctl("vm.drop_caches")
       ? { absent: "no kernel in this tree" }
-      : { live: undefined, status: "TRIGGER" },
+      : { live: undefined, status: "TRIGGER" };
+  },
   wanted: () => ({ classic: "1", modern: undefined }),
   change: (_, { options }) =>
     options.dropCaches === true ? [{ kind: "trigger", key: "vm.drop_caches", value: "1" }] : [],
