@@ -192,7 +192,8 @@ export class FileAllocator {
     if (!this.lockPossible) return;
     this.lockPossible = false;
     const limit = memlockLimit();
-    const found = limit === undefined ? "unknown" : limit === Infinity ? "unlimited" : `${Math.floor(limit / 1024)} KiB`;
+    const found =
+      limit === undefined ? "unknown" : limit === Infinity ? "unlimited" : `${Math.floor(limit / 1024)} KiB`;
     this.options.logger?.warn(
       `messages are not locked in memory: ${errnoText(code)}; memlock limit ${found}, want ${mib(this.options.lockBytes)} MiB or unlimited (LimitMEMLOCK of the unit, memlock in limits.conf), or mqLockMemory=false`,
     );
