@@ -2,7 +2,7 @@ import { now } from "../base/clock.ts";
 import { ConfigError, errorText } from "../base/errors.ts";
 import { createLogger, type Logger } from "../base/log.ts";
 import { watchTurn } from "../base/turn-watch.ts";
-import type { BrokerConfig } from "../config/broker-config.ts";
+import { type BrokerConfig, FAST_PORT_DISTANCE } from "../config/broker-config.ts";
 import { brokerRefusal } from "../config/refusals.ts";
 import { createHaService } from "../ha/ha-service.ts";
 import type { HaService } from "../ha/types.ts";
@@ -46,7 +46,6 @@ import {
 
 const CLOSE_GRACE_MS = 3_000;
 const UNIT_SUB_FLAG = 2;
-const FAST_PORT_DISTANCE = 2;
 
 export interface BrokerOptions {
   logger?: Logger;
@@ -504,6 +503,8 @@ class BrokerController implements Broker, BrokerContext {
       ownAddress: () => this.brokerAddress,
       takesDelayOffsets: () => !this.schedule.running,
       timerWheelEnable: this.config.timerWheelEnable,
+      onCopied: () =>
+        offsets.forgetDeleted((topic, group) => topics.get(topic) !== undefined && groups.table.has(group)),
       onMaster: (alive) => {
         // Its pulls go on at the master, or are held here until it is back.
         if (alive) this.holdService.wakeAll();

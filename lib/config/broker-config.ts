@@ -25,6 +25,9 @@ export const brokerConfigKeys = {
 /** A broker's whole configuration under RocketMQ's names and units; texts that are null in Java are "". */
 export type BrokerConfig = ConfigOf<typeof brokerConfigKeys>;
 
+/** The port for vipChannelEnabled clients lies this far below listenPort. */
+export const FAST_PORT_DISTANCE = 2;
+
 /** RocketMQ's defaults with some keys replaced, inSyncReplicas of a SYNC_MASTER among them as it is. For tests and embedding; files are read by `loadBrokerConfig`. */
 export function defaultBrokerConfig(overrides: Partial<BrokerConfig> = {}): BrokerConfig {
   return { ...standardValues(brokerConfigKeys), ...overrides };
@@ -47,10 +50,11 @@ export function loadBrokerConfig(source: ConfigSource = {}): LoadedConfig<Broker
     throw new ConfigError(
       `${where("brokerRole")}: brokerRole=SLAVE: want a brokerId above 0, found ${config.brokerId}`,
     );
-  if (config.haListenPort === config.listenPort && config.listenPort !== 0)
-    throw new ConfigError(
-      `${where("haListenPort")}: haListenPort=${config.haListenPort}: listenPort is the same, want another one`,
-    );
+  const mistake = replicationMistake(config);
+  if (mistake !== undefined) {
+    const { key, why } = mistake;
+    throw new ConfigError(`${where(key)}: ${key}=${config[key]}: ${why}`);
+  }
   // RocketMQ's default of 1 makes SYNC_MASTER wait for nobody: that must be asked for in so many words.
   if (config.brokerRole === "SYNC_MASTER" && !given.has("inSyncReplicas")) config.inSyncReplicas = SYNC_REPLICAS;
   if (config.inSyncReplicas > 1 && config.brokerRole === "ASYNC_MASTER")
@@ -59,4 +63,25 @@ export function loadBrokerConfig(source: ConfigSource = {}): LoadedConfig<Broker
     notices.push("rmqAddressServerDomain is read only with fetchNamesrvAddrByAddressServer=true");
   }
   return loaded;
+}
+
+interface ReplicationMistake {
+  key: "haListenPort" | "haMasterAddress" | "haHousekeepingInterval";
+  why: string;
+}
+
+/** Keys of replication that do not go together, or would be found out only when a slave connects. */
+function replicationMistake(config: BrokerConfig): ReplicationMistake | undefined {
+  const { haHousekeepingInterval, haListenPort, haMasterAddress, haSendHeartbeatInterval, listenPort: port } = config;
+  if (port !== 0 && haListenPort === port)
+    return { key: "haListenPort", why: "listenPort is the same, want another one" };
+  if (port !== 0 && haListenPort === port - FAST_PORT_DISTANCE)
+    return { key: "haListenPort", why: `the fast port of listenPort=${port} is the same, want another one` };
+  if (haMasterAddress !== "" && !/^\S+:[1-9]\d{0,4}$/.test(haMasterAddress))
+    return { key: "haMasterAddress", why: "want host:port of the master's HA service" };
+  if (haHousekeepingInterval <= haSendHeartbeatInterval) {
+    const why = `want more than haSendHeartbeatInterval=${haSendHeartbeatInterval}: connections would be closed between two heartbeats`;
+    return { key: "haHousekeepingInterval", why };
+  }
+  return undefined;
 }

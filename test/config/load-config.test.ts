@@ -29,6 +29,16 @@ test("keys that do not go together stop the start", () => {
   expect(mistakes("listenPort=10911\nhaListenPort=10911")).toEqual([
     "text:2: haListenPort=10911: listenPort is the same, want another one",
   ]);
+  expect(mistakes("listenPort=10911\nhaListenPort=10909")).toEqual([
+    "text:2: haListenPort=10909: the fast port of listenPort=10911 is the same, want another one",
+  ]);
+  expect(mistakes("brokerRole=SLAVE\nbrokerId=1\nhaMasterAddress=nonsense")).toEqual([
+    "text:3: haMasterAddress=nonsense: want host:port of the master's HA service",
+  ]);
+  expect(mistakes("haSendHeartbeatInterval=5000\nhaHousekeepingInterval=5000")).toEqual([
+    "text:2: haHousekeepingInterval=5000: want more than haSendHeartbeatInterval=5000: connections would be closed between two heartbeats",
+  ]);
+  expect(mistakes("haMasterAddress=h1:10912\nhaHousekeepingInterval=5001")).toEqual([]);
 });
 
 describe("a good file", () => {

@@ -44,6 +44,8 @@ export class ConsumerOffsetManager extends ConfigManager {
   /** Resets that the group's client has not yet been told; not kept over a restart. */
   readonly #resetTable = new Map<string, QueueOffsets>();
   readonly #pullTable = new Map<string, QueueOffsets>();
+  /** Keys of the table that was taken over last. */
+  #taken: ReadonlySet<string> = new Set();
   #unknown: Record<string, unknown> = {};
   #commits = 0;
   #dirty = false;
@@ -187,6 +189,13 @@ export class ConsumerOffsetManager extends ConfigManager {
     this.#removeWhere((parts) => parts.topic === topic, `topic ${topic}`);
   }
 
+  /** Forgets what the broker whose table was taken over last does not have, of topics and groups that are no more: it deleted them. */
+  forgetDeleted(exists: (topic: string, group: string) => boolean): void {
+    const deleted = (topic: string, group: string) =>
+      !this.#taken.has(topic + SEPARATOR + group) && !exists(topic, group);
+    this.#removeWhere(({ topic, group }) => deleted(topic, group), "topics and groups that the master deleted");
+  }
+
   #removeWhere(matches: (parts: { topic: string; group: string }) => boolean, what: string): void {
     let removed = 0;
     for (const table of [this.offsetTable, this.#resetTable, this.#pullTable])
@@ -293,6 +302,7 @@ export class ConsumerOffsetManager extends ConfigManager {
   /** Groups that the other broker does not know keep their offsets: they may consume from this one alone. */
   override takeOver(value: unknown): boolean {
     const taken = parseOffsetTable(value);
+    this.#taken = new Set(taken.keys());
     Object.assign(this.dataVersion, parseDataVersion(member(value, "dataVersion")));
     let changed = false;
     for (const [key, queues] of taken) {

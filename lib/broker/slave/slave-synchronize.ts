@@ -41,6 +41,8 @@ export interface SlaveSynchronizeOptions {
   /** False while this broker acts as the master: its delay offsets are the newer ones. */
   readonly takesDelayOffsets: () => boolean;
   readonly timerWheelEnable: boolean;
+  /** All tables were taken over. */
+  readonly onCopied: () => void;
   /** The master can be asked again, or can no longer be. */
   readonly onMaster: (alive: boolean) => void;
   /** The master is still away: it may be somewhere else by now. */
@@ -228,6 +230,7 @@ export class SlaveSynchronize {
       await this.#take(master, RequestCode.GET_TIMER_METRICS, "timer metrics", (body) =>
         tables.kept.takeTimerMetrics(body),
       );
+    if (this.#refused.size === 0 && master === this.#masterAddr && !this.#stopped) this.#options.onCopied();
     this.#copyTicks = Math.min(COPY_TICKS_MAX, Math.max(COPY_TICKS_MIN, Math.ceil(this.#copyMs / COPY_MS_PER_TICK)));
   }
 
