@@ -274,7 +274,7 @@ class Tune {
       if (plan.operations.length > 0) print(diffText(plan.operations));
       else say("nothing to change");
       for (const { what } of plan.refusals) say(`not done: ${what}`);
-      for (const line of plan.conflicts) say(`another file wins: ${line}`);
+      for (const line of plan.conflicts) say(`will not last: ${line}`);
     }
     return plan.operations.length > 0 || plan.refusals.length > 0 ? TuneExit.notCompliant : TuneExit.ok;
   }
@@ -287,7 +287,7 @@ class Tune {
       if (this.json) printJson({ ...report, plan: [], ...left(plan), results: [] });
       else {
         print("Nothing to do: everything that can be set from here is as it should be.");
-        for (const line of plan.conflicts) print(`But another file wins: ${line}.`);
+        for (const line of plan.conflicts) print(`Will not last: ${line}.`);
       }
       return TuneExit.ok;
     }
@@ -483,7 +483,7 @@ function printApplied({ run, outcomes, conflicts, after, restart, relogin }: App
   if (outcomes.length === 0) print("Nothing was left to do.");
   for (const { what, done, why } of outcomes)
     print(done ? `done    ${what}` : `FAILED  ${what}${why === undefined || why === "refused" ? "" : `: ${why}`}`);
-  for (const line of conflicts) print(`Another file wins: ${line}.`);
+  for (const line of conflicts) print(`Will not last: ${line}.`);
   const still = after.checks.filter(({ status }) => status === "FAIL");
   if (still.length > 0) print(`Still off: ${still.map(({ id }) => id).join(", ")}.`);
   if (restart) print("Restart the broker: some of it counts from its next start.");

@@ -1,7 +1,7 @@
 import { blockPlace } from "./block.ts";
 import { LIMITS_MAIN, type LimitLine, readLimits } from "./limits-files.ts";
 import type { Machine } from "./machine.ts";
-import { type Overlay, readSysctlFiles, SYSCTL_MAIN, type SysctlLine, winner } from "./sysctl-files.ts";
+import { mainIsRead, type Overlay, readSysctlFiles, SYSCTL_MAIN, type SysctlLine, winner } from "./sysctl-files.ts";
 import { dirtyTwin, LIMITS_DROP_IN, SYSCTL_DROP_IN } from "./targets.ts";
 import type { TuneOptions } from "./types.ts";
 import { sameText } from "./values.ts";
@@ -12,9 +12,18 @@ export function shadows(machine: Machine, { files }: Pick<TuneOptions, "files">,
   const sysctl = main ? SYSCTL_MAIN : SYSCTL_DROP_IN;
   const limits = main ? LIMITS_MAIN : LIMITS_DROP_IN;
   return [
+    ...unread(machine, sysctl, overlay),
     ...sysctlShadows(readSysctlFiles(machine, overlay).lines, ourLines(machine, sysctl, overlay)),
     ...limitShadows(readLimits(machine, overlay).lines, ourLines(machine, limits, overlay)),
   ];
+}
+
+/** systemd reads the old sysctl.conf only through a link among the others. */
+function unread(machine: Machine, file: string, overlay: Overlay | undefined): string[] {
+  const path = machine.resolve(file) ?? file;
+  const [begin] = blockPlace(overlay?.get(path) ?? machine.text(path) ?? "");
+  if (begin === 0 || file !== SYSCTL_MAIN || mainIsRead(machine)) return [];
+  return [`${SYSCTL_MAIN} is not read at boot here: use --files drop-in, or link it as /etc/sysctl.d/99-sysctl.conf`];
 }
 
 /** The numbers of the lines between our marks in one of our files. */

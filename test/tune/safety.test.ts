@@ -118,6 +118,16 @@ describe("files that win over ours", () => {
     expect(applied(root).conflicts).toEqual([text]);
   });
 
+  test("a sysctl.conf that nothing reads at boot is named when we write into it", () => {
+    const files = Object.entries(DEBIAN).filter(([path]) => path !== "/etc/sysctl.d/99-sysctl.conf");
+    const root = tree(Object.fromEntries(files));
+    const text = expect.stringContaining("/etc/sysctl.conf is not read at boot here: use --files drop-in");
+    expect(planned(root, { files: "main" }).conflicts).toEqual([text]);
+    expect(applied(root, { files: "main" }).conflicts).toEqual([text]);
+    expect(planned(root, { files: "main" }).conflicts).toEqual([text]);
+    expect(planned(root).conflicts).toEqual([]);
+  });
+
   test("in limits.d over our block in limits.conf", () => {
     const root = tree({ ...DEBIAN, "/etc/security/limits.d/zz.conf": "baseuser - nofile 4096\n" });
     expect(applied(root, { files: "main" }).conflicts).toEqual([

@@ -1,5 +1,4 @@
 import { shadows } from "../shadows.ts";
-import { mainIsRead, SYSCTL_MAIN } from "../sysctl-files.ts";
 import type { Reading, TuneItem } from "../types.ts";
 import { REPORT_ONLY } from "./report-only.ts";
 
@@ -23,10 +22,6 @@ export const CONFLICT_ITEMS: readonly TuneItem[] = [
       const tuned = machine.value("/etc/tuned/active_profile");
       if (tuned !== undefined && tuned !== "")
         found.push(`tuned's profile ${tuned} sets values of its own while it runs`);
-      if (options.files === "main" && !mainIsRead(machine))
-        found.push(
-          `${SYSCTL_MAIN} is not read at boot here: use --files drop-in, or link it as /etc/sysctl.d/99-sysctl.conf`,
-        );
       if (found.length === 0) return { live: "none", status: "OK", note: "none" };
       const more = found.length > SHOWN_MAX ? `; ${found.length - SHOWN_MAX} more` : "";
       return { live: String(found.length), status: "WARN", note: found.slice(0, SHOWN_MAX).join("; ") + more };
