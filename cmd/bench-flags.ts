@@ -119,7 +119,7 @@ const optional = v.optional;
 const RATE_TEXT = "messages a second: 500, 20k, 1.5m";
 
 /** 500, 20k, 1.5m as messages a second. */
-const messageRate = v.pipe(
+export const messageRate = v.pipe(
   v.string(RATE_TEXT),
   v.regex(/^\d+(?:\.\d+)?[km]?$/i, RATE_TEXT),
   v.transform((text) => Number.parseFloat(text) * (/k$/i.test(text) ? 1000 : /m$/i.test(text) ? 1_000_000 : 1)),

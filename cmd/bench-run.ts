@@ -4,8 +4,9 @@ import { missedLimits, parseGate } from "../lib/bench/gate.ts";
 import { Histogram } from "../lib/bench/histogram.ts";
 import { delayOf } from "../lib/bench/load/delay-levels.ts";
 import { DiskGuard } from "../lib/bench/load/disk-guard.ts";
+import { mergeLedgers } from "../lib/bench/load/ledger.ts";
 import { LoadTopic } from "../lib/bench/load/load-topic.ts";
-import type { LoadPlan, LoadSecond } from "../lib/bench/load/plan.ts";
+import type { LedgerPart, LoadOutcome, LoadPlan, LoadSecond } from "../lib/bench/load/plan.ts";
 import { runLoad } from "../lib/bench/load/run-load.ts";
 import { SATURATED_SECONDS, Saturation } from "../lib/bench/load/saturation.ts";
 import { groupNames } from "../lib/bench/load/send-back.ts";
@@ -90,6 +91,13 @@ export async function runVerb({ verb, options, flags, command, from }: BenchRun)
   }
 }
 
+export interface MeasuredOptions {
+  /** What an earlier part of the same load sent, and this one receives. */
+  before?: LedgerPart | undefined;
+  onSecond?: (second: LoadSecond) => void;
+  onOutcome?: (outcome: LoadOutcome) => void;
+}
+
 /** Runs the plan with its line, the brokers' resources and what they say of themselves afterwards. */
 export async function measured(
   plan: LoadPlan,
@@ -97,6 +105,7 @@ export async function measured(
   verb: string,
   flags: { workers?: number | undefined; quiet: boolean; "abort-on-saturation": boolean },
   stopped: () => boolean,
+  { before, onSecond, onOutcome }: MeasuredOptions = {},
 ): Promise<RunRecord> {
   const pids = topic.brokers.flatMap(({ brokerName, pid }) => (pid === undefined ? [] : [[brokerName, pid] as const]));
   const guard = new DiskGuard(topic.brokers);
@@ -112,7 +121,7 @@ export async function measured(
     warm = true;
   }, plan.warmupSeconds * 1000);
   const startedAt = Date.now();
-  const outcome = await runLoad(plan, {
+  const found = await runLoad(plan, {
     workers,
     workerEntry: Bun.main,
     stopped: () => stopped() || full !== undefined || (flags["abort-on-saturation"] && saturation.reached),
@@ -120,6 +129,7 @@ export async function measured(
       sampler.sample();
       full ??= guard.full();
       saturation.add(second.counts.acked);
+      onSecond?.(second);
       if (second.notes !== undefined) line.clear();
       for (const note of second.notes ?? []) warn(note);
       if (quiet) return;
@@ -129,6 +139,8 @@ export async function measured(
   });
   clearTimeout(begin);
   line.clear();
+  onOutcome?.(found);
+  const outcome = before === undefined ? found : { ...found, ledger: mergeLedgers([before, found.ledger]) };
   if (full !== undefined) warn(full);
   const resources = sampler.samples.slice(warm && plan.warmupSeconds > 0 ? 1 : 0);
   const run = loadRecord(plan, outcome, { work: verb, verb, startedAt, resources, sameHost: pids.length > 0 });

@@ -15,6 +15,7 @@ export const benchCommand = defineCommand({
     delay: async () => (await import("./bench-verbs.ts")).benchDelayCommand,
     transaction: async () => (await import("./bench-verbs.ts")).benchTransactionCommand,
     tx: async () => (await import("./bench-verbs.ts")).benchTransactionCommand,
+    backlog: async () => (await import("./bench-backlog.ts")).benchBacklogCommand,
     null: async () => (await import("./bench-null.ts")).benchNullCommand,
     sweep: async () => (await import("./bench-sweep.ts")).benchSweepCommand,
     compare: async () => (await import("./bench-compare.ts")).benchCompareCommand,

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,6 +8,7 @@ import { type Cluster, startOwnCluster } from "../support/cluster.ts";
 import { readUntil, runMq, spawnMq } from "../support/run-mq.ts";
 import { syntheticRun } from "./synthetic.ts";
 
+setDefaultTimeout(40_000);
 const folder = mkdtempSync(join(tmpdir(), "mq-bench-verbs-"));
 let cluster: Cluster;
 
@@ -161,6 +162,30 @@ describe("against a broker", () => {
     const left = await runMq(["topic", "list", "-n", cluster.namesrvAddr]);
     expect(left.stdout).not.toContain("%RETRY%mq-bench");
   }, 40_000);
+
+  test("backlog: what waits is read while production goes on, and everything is accounted for", async () => {
+    const file = join(folder, "backlog.json");
+    const args = ["backlog", "--fill", "20k", "--size", "100", "--rate", "2k", "--json", file];
+    const { exitCode, stdout } = await bench(...args);
+    expect([exitCode, stdout]).toEqual([0, expect.stringMatching(/^backlog of 20,?000: up to date after \d/m)]);
+    const [filled, read] = (await readResult(file)).runs;
+    expect([filled!.work, filled!.counts.acked, read!.work]).toEqual(["fill", 20_000, "backlog"]);
+    expect(read!.ledger).toMatchObject({ lost: 0, duplicates: 0, corrupt: 0 });
+    expect(read!.ledger!.received).toBe(read!.ledger!.acked);
+    expect(read!.ledger!.acked).toBeGreaterThan(20_000);
+    expect(read!.figures!.catchUpSeconds).toBeGreaterThan(0);
+    const never = await bench(
+      ...args.slice(0, -2),
+      "--consume-delay",
+      "20ms",
+      "--duration",
+      "1s",
+      "--drain-timeout",
+      "2s",
+    );
+    expect(never.stdout).toContain("consumers are not up to date while");
+    expect([never.exitCode, never.stdout]).toEqual([2, expect.stringMatching(/LOST 0 .*UNREACHED \d+/)]);
+  });
 
   test("wrong flags are named", async () => {
     for (const [args, text] of [

@@ -21,6 +21,8 @@ export interface LoadPlan {
   kind: MessageKind;
   /** Connections that send; 0 for consuming only. */
   producers: number;
+  /** Number of the first producer, where another part of the same load had some before. */
+  firstProducer?: number | undefined;
   /** Connections that receive; 0 for sending only. The queues are dealt out to them. */
   consumers: number;
   /** Requests that wait for an answer on each sending connection (closed loop). */

@@ -252,6 +252,7 @@ export class ReceiveConnection {
     queue.expected = queueOffset + 1;
     counts.received++;
     this.#recorder.received++;
+    this.#recorder.lastReceivedAt = this.#receivedAt;
     const began = this.#plan.consumeDelayMs > 0 ? Math.max(this.#receivedAt, this.#busyUntil) : this.#receivedAt;
     this.#busyUntil = began + this.#plan.consumeDelayMs;
     const nowUs = epochMicros(began);

@@ -19,6 +19,8 @@ export class Recorder {
   counts: LoadCounts = noCounts();
   /** Messages received since the beginning. */
   received = 0;
+  /** ms of performance.now(). */
+  lastReceivedAt = 0;
   inFlight = 0;
   /** Messages that consumers gave back. */
   retried = 0;

@@ -48,7 +48,7 @@ export async function runLoad(plan: LoadPlan, options: RunLoadOptions = {}): Pro
 /** The plan dealt out to threads. */
 export function sharesOf(plan: LoadPlan, workers: number): LoadShare[] {
   const part = (total: number, i: number) => Math.floor(total / workers) + (i < total % workers ? 1 : 0);
-  let firstProducer = 0;
+  let firstProducer = plan.firstProducer ?? 0;
   return Array.from({ length: workers }, (_, i) => {
     const producers = part(plan.producers, i);
     const portion = plan.producers === 0 ? 0 : producers / plan.producers;

@@ -14,6 +14,7 @@ const NS_PER_MS = 1e6;
 /** How long answers are waited for when the sending has ended. */
 const ANSWERS_MS = 10_000;
 const LOOK_MS = 20;
+const QUIET_MS = 1_000;
 /** What is left of the drain for who has asked for the end. */
 export const HURRIED_MS = 1_000;
 /** The load ends when no broker has been there for so long. */
@@ -72,7 +73,10 @@ export async function runShare(
       .filter(({ downSince }) => downSince !== undefined)
       .map(({ address }) => address);
     const errors = Object.fromEntries(recorder.errors);
-    const cutShort = drainSeconds === undefined && stopped();
+    // Consumers that still got some are slow, and what is missing is on its way.
+    const quietMs = Math.min(plan.drainMs / 2, QUIET_MS + plan.pullBatch * plan.consumeDelayMs);
+    const isComing = performance.now() - recorder.lastReceivedAt < quietMs;
+    const cutShort = drainSeconds === undefined && (stopped() || isComing);
     return {
       seconds,
       errors,
