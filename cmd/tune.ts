@@ -142,6 +142,8 @@ function verbOf(given: Args): Verb {
   if (form !== undefined && verbs.some((verb) => verb !== "check" && verb !== "diff"))
     throw new UsageError(`one thing at a time: found ${verbs.join(" and ")} and --${form}`);
   if (verbs.length > 1) throw new UsageError(`one thing at a time: found ${verbs.join(" and ")}`);
+  if (typeof given.check === "string" && verbs[0] !== "explain")
+    throw new UsageError(`found ${JSON.stringify(given.check)} behind ${verbs[0] ?? "check"}: --only names checks`);
   return verbs[0] ?? "check";
 }
 

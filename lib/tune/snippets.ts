@@ -47,13 +47,13 @@ export function snippetText(kind: SnippetKind, report: Report): string {
       return [
         "# A pod cannot set vm.* and fs.*: they belong to the node. On each node, or in a privileged",
         "# init container, made by mq tune:",
-        ...sysctls.filter(([key]) => !key.startsWith("net.")).map(([key, value]) => `#   sysctl -w ${key}=${value}`),
+        ...sysctls.filter(([key]) => !isOfPod(key)).map(([key, value]) => `#   sysctl -w ${key}=${value}`),
         "# Of the pod itself; the kubelet allows unsafe ones with --allowed-unsafe-sysctls.",
         "spec:",
         "  securityContext:",
         "    sysctls:",
         ...sysctls
-          .filter(([key]) => key.startsWith("net."))
+          .filter(([key]) => isOfPod(key))
           .flatMap(([name, value]) => [`      - name: ${name}`, `        value: "${value}"`]),
         "# Open files come from the node's container runtime (its LimitNOFILE): a pod has no field for them.",
       ].join("\n");
@@ -62,12 +62,15 @@ export function snippetText(kind: SnippetKind, report: Report): string {
         "# vm.* and fs.* are one for the whole kernel: on the host, mq tune --apply --only vm",
         "docker run \\",
         `  --ulimit nofile=${soft}:${hard} --ulimit memlock=-1 \\`,
-        ...sysctls
-          .filter(([key]) => key.startsWith("net.") && !key.startsWith("net.core."))
-          .map(([key, value]) => `  --sysctl ${key}='${value}' \\`),
+        ...sysctls.filter(([key]) => isOfPod(key)).map(([key, value]) => `  --sysctl ${key}='${value}' \\`),
         "  -v /data/mq:/data/mq IMAGE broker",
       ].join("\n");
   }
+}
+
+/** What a network namespace has for itself; the largest buffers are the machine's on most kernels, and a pod that asks for them does not start. */
+function isOfPod(key: string): boolean {
+  return key.startsWith("net.") && !/^net\.core\.[rw]mem_/.test(key);
 }
 
 /** Limits of logins; none for root, which one could lock everybody out. */

@@ -77,6 +77,11 @@ describe("mq tune", () => {
     ]);
     expect((await tune("aply")).stderr).toContain("did you mean apply?");
     expect((await tune("--apply", "--revert")).exitCode).toBe(64);
+    expect((await tune("--apply", "--output-script", "x")).exitCode).toBe(64);
+    expect((await tune("apply", "vm.swappiness")).stderr).toContain("--only names checks");
+    expect((await tune("--only", "broker")).stderr).toContain("-c FILE names it");
+    expect((await runMq(["tune", "--root", join(root, "none")])).exitCode).toBe(64);
+    expect((await tune("explain", "broker.flushDiskType")).exitCode).toBe(0);
     expect((await tune("--user", "a b\nroot")).exitCode).toBe(64);
   });
 

@@ -61,6 +61,23 @@ test("a snippet lowers nothing, leaves out what was not asked for, and gives no 
   );
 });
 
+test("a pod and a container are given only what a network namespace has for itself", () => {
+  const kernel = {
+    "/proc/sys/net/core/somaxconn": "128\n",
+    "/proc/sys/net/core/rmem_max": "212992\n",
+    "/proc/sys/net/ipv4/tcp_keepalive_time": "7200\n",
+  };
+  const root = makeTree({ ...DEBIAN, ...kernel });
+  roots.push(root);
+  const report = check(new Machine(root), { profile: "modern" });
+  const pod = snippetText("k8s", report).split("spec:")[1] ?? "";
+  expect(pod).toContain("name: net.core.somaxconn");
+  expect(pod).not.toContain("rmem_max");
+  expect(snippetText("k8s", report)).toContain("#   sysctl -w net.core.rmem_max=16777216");
+  expect(snippetText("docker", report)).toContain("--sysctl net.ipv4.tcp_keepalive_time='300'");
+  expect(snippetText("docker", report)).not.toContain("rmem_max");
+});
+
 test("every snippet names the values", () => {
   const root = makeTree(DEBIAN);
   roots.push(root);

@@ -110,7 +110,8 @@ export const NET_ITEMS: readonly TuneItem[] = [
       title: name === "rmem" ? "receive buffer a program may ask for" : "send buffer a program may ask for",
       compare: "at least" as const,
       off: "INFO" as const,
-      reach: "netns" as const,
+      // Of the first network namespace only on most kernels: a container with such a --sysctl does not start.
+      reach: "kernel" as const,
       cost: "replication over a long line is bounded by buffer / round trip",
       explain: {
         what: "The largest socket buffer that a program may ask for.",
