@@ -2,6 +2,7 @@ import type { Socket } from "bun";
 import { errorText } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
 import { readLong, writeLong } from "../message/long.ts";
+import { receiveNow } from "../os/receive.ts";
 import { formatAddress, plainIp } from "../remoting/address.ts";
 import type { ReplicationLog } from "../store/types.ts";
 import { FlowMonitor } from "./flow-monitor.ts";
@@ -14,6 +15,9 @@ const OUT_BYTES = 260 * 1024;
 const SETTLED_MS = 10_000;
 /** Writes before others of the loop get their turn. */
 const WRITES_PER_TURN = 4;
+
+/** Reports that are taken before the loop comes to their socket. */
+const reports = Buffer.allocUnsafeSlow(64 * REPORT_BYTES);
 
 /** What a connection needs of the service. */
 export interface ConnectionHost {
@@ -113,6 +117,14 @@ export class HaConnection {
     if (chunk.length - rest > at) latest = readLong(chunk, chunk.length - rest - REPORT_BYTES);
     this.reportBytes = chunk.copy(this.report, 0, chunk.length - rest);
     if (!Number.isNaN(latest)) this.reported(latest);
+  }
+
+  /** Takes reports that are there already; a closed socket has no descriptor, what is not a report is left to the loop. */
+  collect(): void {
+    if (this.closed || this.slaveAckOffset >= this.transferFromWhere) return;
+    const { fd } = this.socket as unknown as { readonly fd: number };
+    const bytes = receiveNow(fd, reports);
+    if (bytes > 0) this.received(reports.subarray(0, bytes));
   }
 
   private reported(offset: number): void {

@@ -210,7 +210,21 @@ class DefaultHaService implements HaService, ConnectionHost {
   private readonly push = (): void => {
     this.pushScheduled = false;
     for (const connection of this.connections) connection.pump();
+    if (this.transfer.waiting > 0) this.collect();
   };
+
+  /**
+   * The loop serves all producers that have sent something before it looks at its sockets again: who was served first would get the
+   * answer last, and all would go in step, with the master idle while they send.
+   */
+  private collect(): void {
+    beginTurn();
+    try {
+      for (const connection of this.connections) connection.collect();
+    } finally {
+      endTurn();
+    }
+  }
 
   flushed(): void {
     this.client?.flushed();

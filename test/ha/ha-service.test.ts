@@ -2,6 +2,13 @@ import { describe, expect, test } from "bun:test";
 import { until } from "../support/until.ts";
 import { caughtUp, HaNode, type NodeConfig, put, sameBytes } from "./ha-fixture.ts";
 
+/** A slave's report: where its log ends. */
+function report(offset: number): Buffer {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigInt64BE(BigInt(offset));
+  return bytes;
+}
+
 const SYNC: NodeConfig = { brokerRole: "SYNC_MASTER", inSyncReplicas: 2 };
 
 for (const flushDiskType of ["ASYNC_FLUSH", "SYNC_FLUSH"] as const)
@@ -227,6 +234,35 @@ describe("SYNC_MASTER", () => {
     master.put(1);
     const status = await new Promise((resolve) => master.store.awaitDurable(master.end, false, resolve));
     expect(status).toBe("PUT_OK");
+  });
+
+  test("answers in the turn in which it serves others what a slave reported meanwhile", async () => {
+    await using master = await HaNode.start(SYNC);
+    const answers: string[] = [];
+    const send = (name: string) => {
+      master.put(1);
+      master.store.awaitDurable(master.end, true, (status) => answers.push(`${name} ${status}`));
+    };
+    let came = 0;
+    const data = (_: unknown, chunk: Buffer) => {
+      came += chunk.length;
+    };
+    const slave = await Bun.connect({ hostname: "127.0.0.1", port: master.ha.port, socket: { data } });
+    slave.write(report(0));
+    await until(() => came > 0);
+    came = 0;
+    send("first");
+    const { end } = master;
+    await until(() => came >= end);
+    slave.write(report(end));
+    send("second");
+    // All of what follows an append in its turn, but not the loop's next look at its sockets.
+    for (let i = 0; i < 10; i++) await Promise.resolve();
+    expect(answers).toEqual(["first PUT_OK"]);
+    slave.write(report(master.end));
+    await until(() => answers.length === 2);
+    expect(answers[1]).toBe("second PUT_OK");
+    slave.terminate();
   });
 
   test("waits for as many slaves as inSyncReplicas says", async () => {
