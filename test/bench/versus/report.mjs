@@ -3,7 +3,7 @@ import { JAVA_FLAGS, KINDS, NAMES } from "./servers.mjs";
 
 const MIB = 1024 ** 2;
 const MEMORY = new Set(["anonymous", "resident", "anonymousBefore"]);
-const LATENCY = /^(mean|p\d+(\.\d+)?|max)$/;
+const LATENCY = /^(mean|(lag-)?p\d+(\.\d+)?|max)$/;
 
 const median = (values) => {
   const sorted = [...values].sort((a, b) => a - b);

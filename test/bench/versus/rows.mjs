@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { mq } from "../../conformance/support/cluster.mjs";
 import { run } from "../../conformance/support/process.mjs";
+import { replicationCost } from "./replication.mjs";
 import { KINDS, memoryOf, startCluster } from "./servers.mjs";
 import { idleConnections, idleMemory, startUp, topicList } from "./singles.mjs";
 
@@ -17,6 +18,7 @@ const DOUBLE_WRITE = { inSyncReplicas: 2 };
 /** Limits: `ratio` to Java, or `value` of mq; `at` says of which figure. Rates want more, everything else less. */
 const atLeast = (at, wanted, aim) => ({ at, wanted, aim, of: "ratio", better: "higher" });
 const atMost = (at, wanted, aim) => ({ at, wanted, aim, of: "ratio", better: "lower" });
+const part = (wanted) => ({ at: "part", wanted, aim: undefined, of: "value", better: "higher" });
 const below = (at, wanted, aim, unit) => ({ at, wanted, aim, unit, of: "value", better: "lower" });
 
 export const ROWS = [
@@ -36,6 +38,19 @@ export const ROWS = [
   load("double-1", "sync double write, 1 in flight", "send-1", { settings: DOUBLE_WRITE, slave: true }, [
     atLeast("tps", 3, 5),
   ]),
+  {
+    id: "double-cost",
+    title: "sync double write beside async replication, 4 x 64",
+    limits: [
+      { ...part(0.9), about: "rate, of that of async replication" },
+      { ...below("lag-p99", 100_000, undefined, "us"), about: "lag of the async slave, p99" },
+    ],
+    run: (options) =>
+      replicationCost({
+        base: options.base,
+        measure: (...args) => measured({ ...options, onCommand: undefined }, ...args),
+      }),
+  },
   load("catch-up", "catch-up read, 4 connections, 32 a pull", "catch-up", {}, [atLeast("tps", 3, undefined)]),
   {
     id: "memory-idle",
@@ -94,7 +109,7 @@ function many(id, title) {
   return {
     id,
     title,
-    limits: [{ at: "part", wanted: 0.8, aim: undefined, of: "value", better: "higher" }],
+    limits: [part(0.8)],
     run: async (options) => {
       const turns = await versus({ ...options, rounds: Math.min(2, options.rounds) }, ["send", id], {});
       return turns.map((turn) =>
@@ -166,6 +181,13 @@ function turnsOf(result, works, kinds = KINDS) {
       ]),
     ),
   );
+}
+
+/** Rounds of `send` against named clusters of one kind, after a run for themselves. */
+async function measured(options, targets, file, names) {
+  for (const target of targets) await bench([target, ...versusArgs(["send"], { ...options, rounds: 1 }, file)]);
+  await bench([...targets, ...versusArgs(["send"], options, file)]);
+  return turnsOf(JSON.parse(readFileSync(file, "utf8")), ["send"], names);
 }
 
 async function memoryAfter(options) {

@@ -84,10 +84,10 @@ export async function spawnBroker(kind, dir, overrides = {}) {
 }
 
 /**
- * One name server and one master of a kind, and a slave where `slave` is set; registered when this resolves.
+ * One name server and one master of a kind, and a slave where `slave` is set, with a master of `role`; registered when this resolves.
  * `stop()` ends all of them and removes their stores.
  */
-export async function startCluster(kind, base, { settings = {}, slave = false } = {}) {
+export async function startCluster(kind, base, { settings = {}, slave = false, role = "SYNC_MASTER" } = {}) {
   const dir = join(base, kind);
   const namesrv = await startNamesrv(kind, join(dir, "namesrv"));
   const children = [namesrv];
@@ -102,12 +102,12 @@ export async function startCluster(kind, base, { settings = {}, slave = false } 
     await accepts(broker.port);
     return broker;
   };
-  const broker = await start("broker", slave ? { brokerRole: "SYNC_MASTER" } : {});
+  const broker = await start("broker", slave ? { brokerRole: role } : {});
   await registered(broker, namesrv.address);
   const replica = slave ? await start("slave", { brokerId: "1", brokerRole: "SLAVE" }) : undefined;
   if (replica) {
     await registered(replica, namesrv.address);
-    // The slave has found its master once a send is confirmed by both.
+    // The slave has found its master once a send is confirmed by both; one that nobody waits for is looked for otherwise.
     await firstSend(broker.port, "first");
   }
   return {
