@@ -22,6 +22,8 @@ const RETRY_MAX_MS = 3_000;
 /** Between two questions to the name servers where the master is, while it is away. */
 const SEARCH_MS = 3_000;
 
+const TIMER_CODES: ReadonlySet<number> = new Set([RequestCode.GET_TIMER_METRICS, RequestCode.GET_TIMER_CHECK_POINT]);
+
 type VersionedTable = ConfigManager & { readonly dataVersion: DataVersion };
 
 export interface SlaveTables {
@@ -41,7 +43,7 @@ export interface SlaveSynchronizeOptions {
   /** False while this broker acts as the master: its delay offsets are the newer ones. */
   readonly takesDelayOffsets: () => boolean;
   readonly timerWheelEnable: boolean;
-  /** All tables were taken over. */
+  /** Topics, groups and offsets were taken over. */
   readonly onCopied: () => void;
   /** The master can be asked again, or can no longer be. */
   readonly onMaster: (alive: boolean) => void;
@@ -201,6 +203,7 @@ export class SlaveSynchronize {
       });
     this.#told = false;
     this.#ticks = 0;
+    this.#unknownCodes.clear();
     this.#setAlive(false);
     this.#again(this.#retryMs);
     this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MAX_MS);
@@ -230,7 +233,8 @@ export class SlaveSynchronize {
       await this.#take(master, RequestCode.GET_TIMER_METRICS, "timer metrics", (body) =>
         tables.kept.takeTimerMetrics(body),
       );
-    if (this.#refused.size === 0 && master === this.#masterAddr && !this.#stopped) this.#options.onCopied();
+    const refused = ["topics", "groups", "consumer offsets"].some((what) => this.#refused.has(what));
+    if (!refused && master === this.#masterAddr && !this.#stopped) this.#options.onCopied();
     this.#copyTicks = Math.min(COPY_TICKS_MAX, Math.max(COPY_TICKS_MIN, Math.ceil(this.#copyMs / COPY_MS_PER_TICK)));
   }
 
@@ -259,7 +263,9 @@ export class SlaveSynchronize {
     if (this.#unknownCodes.has(code)) return;
     const response = await this.#client.invoke(master, { code }, TIMEOUT_MS);
     if (this.#stopped || master !== this.#masterAddr) return;
-    if (response.code === ResponseCode.REQUEST_CODE_NOT_SUPPORTED) {
+    // A Java master with timerWheelEnable=false has no timer state to tell.
+    const noTimer = response.code === ResponseCode.SYSTEM_ERROR && TIMER_CODES.has(code);
+    if (noTimer || response.code === ResponseCode.REQUEST_CODE_NOT_SUPPORTED) {
       this.#unknownCodes.add(code);
       return;
     }

@@ -7,6 +7,7 @@ import type { BrokerConfig } from "../../../lib/config/broker-config.ts";
 import { defaultNamesrvConfig } from "../../../lib/config/namesrv-config.ts";
 import { createNamesrv, type Namesrv } from "../../../lib/namesrv/namesrv.ts";
 import { RequestCode, ResponseCode } from "../../../lib/remoting/codes.ts";
+import { fakePeer } from "../../support/fake-peer.ts";
 import { quietLogger } from "../../support/quiet-logger.ts";
 import { BrokerFixture, heartbeatRequest, pullRequest, sendRequest } from "../support/broker-fixture.ts";
 
@@ -84,6 +85,29 @@ test("a slave has its master's topics, groups and offsets at once, and its later
   expect(file("consumerOffset.json")).not.toContain("T1@");
   expect(file("consumerOffset.json")).toContain("T2@CG1");
   expect(quoted(file("delayOffset.json"))).toContain('"3":7');
+});
+
+test("a master without a timer has its other tables copied, and nothing is said", async () => {
+  const table = (members: object) => ({ code: 0, body: Buffer.from(JSON.stringify({ ...members, dataVersion: {} })) });
+  const none = { code: ResponseCode.SYSTEM_ERROR, remark: "The timer message store is null" };
+  const master = await fakePeer({
+    [RequestCode.GET_ALL_TOPIC_CONFIG]: table({ topicConfigTable: {} }),
+    [RequestCode.GET_ALL_CONSUMER_OFFSET]: table({ offsetTable: {} }),
+    [RequestCode.GET_ALL_DELAY_OFFSET]: table({ offsetTable: {} }),
+    [RequestCode.GET_ALL_SUBSCRIPTIONGROUP_CONFIG]: table({ subscriptionGroupTable: {} }),
+    [RequestCode.GET_ALL_MESSAGE_REQUEST_MODE]: table({ messageRequestModeMap: {} }),
+    [RequestCode.GET_TIMER_METRICS]: none,
+    [RequestCode.GET_TIMER_CHECK_POINT]: none,
+  });
+  ending.push(() => master.stop());
+  const slave = await BrokerFixture.start({ ...SLAVE, timerWheelEnable: true });
+  ending.push(() => slave.close());
+  const { offsets } = slave.broker.context;
+  offsets.commitOffset("c", "deleted", "T", 0, 1);
+  slave.broker.slaveSync?.setMasterAddr(master.address);
+  await until(() => slave.broker.context.masterAlive);
+  expect(offsets.queryOffset("deleted", "T", 0)).toBe(-1);
+  expect(slave.logger.lines.filter(({ message }) => message.includes("not taken over"))).toEqual([]);
 });
 
 test("a slave whose brokerName no master has says so once", async () => {
