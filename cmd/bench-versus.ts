@@ -1,14 +1,14 @@
 import { randomBytes } from "node:crypto";
 import { defineCommand } from "citty";
 import * as v from "valibot";
-import { UsageError } from "../lib/base/errors.ts";
+import { ExitCode, errorText, UsageError } from "../lib/base/errors.ts";
 import { nearest } from "../lib/base/suggest.ts";
 import { checkExportPaths, exportResult } from "../lib/bench/report/export.ts";
 import { countText, msText } from "../lib/bench/report/figures.ts";
 import { machineFacts } from "../lib/bench/resources/machine.ts";
 import { type BenchResult, RESULT_SCHEMA } from "../lib/bench/result.ts";
 import { runFigures, versusFigures } from "../lib/bench/versus/figures.ts";
-import { interleave } from "../lib/bench/versus/versus.ts";
+import { type InterleaveOptions, interleave } from "../lib/bench/versus/versus.ts";
 import { VersusCluster } from "../lib/bench/versus/versus-cluster.ts";
 import { versusText } from "../lib/bench/versus/versus-text.ts";
 import { DEFAULT_WORKS, WORKS, type Work } from "../lib/bench/versus/works.ts";
@@ -74,6 +74,11 @@ export const benchVersusCommand = defineCommand({
     for (const { name, address } of targets)
       clusters.set(name, await VersusCluster.open(name, address, run, credentials));
     const interrupt = onInterrupt();
+    let failed = false;
+    const onFailure = ({ target, work }: { target: string; work: string }, error: unknown) => {
+      failed = true;
+      warn(`${work} of ${target}: ${errorText(error)}; ended with what there is`);
+    };
     try {
       const result: BenchResult = {
         schema: RESULT_SCHEMA,
@@ -82,7 +87,7 @@ export const benchVersusCommand = defineCommand({
         startedAt,
         machine: machineFacts(),
         brokers: [...clusters.values()].flatMap(({ brokers }) => brokers.map(({ host: _, port: __, ...rest }) => rest)),
-        runs: await playAll(clusters, works, flags, interrupt.stopped),
+        runs: await playAll(clusters, works, flags, { stopped: interrupt.stopped, onFailure }),
       };
       addTune(
         result,
@@ -94,6 +99,7 @@ export const benchVersusCommand = defineCommand({
       const written = await exportResult(result, flags);
       if (written.length > 0) say(`saved ${written.join(" ")}`);
       if (interrupt.stopped()) process.exitCode = EXIT_INTERRUPTED;
+      else if (failed) process.exitCode = ExitCode.failure;
     } finally {
       interrupt.end();
       if (!flags.keep)
@@ -109,7 +115,7 @@ function playAll(
   clusters: ReadonlyMap<string, VersusCluster>,
   works: readonly Work[],
   flags: v.InferOutput<typeof flagsSchema>,
-  stopped: () => boolean,
+  { stopped, onFailure }: Pick<InterleaveOptions, "onFailure"> & { stopped: () => boolean },
 ) {
   const byName = new Map(works.map((work) => [work.name, work]));
   const times = { warmupSeconds: flags.warmup / 1000, seconds: Math.max(1, Math.round(flags.duration / 1000)) };
@@ -120,6 +126,7 @@ function playAll(
       works: works.map(({ name }) => name),
       rounds: flags.rounds,
       stopped,
+      onFailure,
       onTurn: (turn) => {
         round = turn.round;
       },

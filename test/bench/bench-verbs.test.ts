@@ -187,6 +187,17 @@ describe("against a broker", () => {
     expect([never.exitCode, never.stdout]).toEqual([2, expect.stringMatching(/LOST 0 .*UNREACHED \d+/)]);
   });
 
+  test("a topic that may not be written or read is told as such", async () => {
+    const create = (name: string, perm: string) =>
+      runMq(["topic", "create", "-t", name, "-c", "DefaultCluster", "--perm", perm, "-n", cluster.namesrvAddr]);
+    await create("only-read", "r");
+    await create("only-write", "w");
+    const send = await bench("produce", "-t", "only-read", "--force", "--count", "1");
+    expect([send.exitCode, send.stderr]).toEqual([1, expect.stringMatching(/does not permit it; want perm w\n$/)]);
+    const read = await bench("consume", "-t", "only-write", "--count", "1");
+    expect([read.exitCode, read.stderr]).toEqual([1, expect.stringMatching(/^mq: read topic .* want perm r\n$/)]);
+  });
+
   test("wrong flags are named", async () => {
     for (const [args, text] of [
       [["produce", "--size", "0"], "1 byte at least"],

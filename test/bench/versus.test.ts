@@ -12,10 +12,20 @@ function turn(target: string, nth: number) {
     : syntheticRun({ rate: 4000 / slower, us: 300 * slower, seed: nth + 50 });
 }
 
+function onFailure(_: unknown, error: unknown): never {
+  throw error;
+}
+
 async function played(rounds: number, works = ["async"]) {
   const order: string[] = [];
   const runs = await interleave(
-    { targets: ["java", "mq"], works, rounds, onTurn: ({ target, round }) => order.push(`${target} ${round}`) },
+    {
+      targets: ["java", "mq"],
+      works,
+      rounds,
+      onFailure,
+      onTurn: ({ target, round }) => order.push(`${target} ${round}`),
+    },
     async (target) => turn(target, Math.floor((order.length - 1) / 2)),
   );
   return { order, runs };
@@ -29,10 +39,31 @@ describe("versus", () => {
     expect(new Set(runs.map(({ work }) => work))).toEqual(new Set(["async"]));
   });
 
+  test("a cluster that vanishes ends it: whole rounds count, the rest is kept", async () => {
+    const failures: string[] = [];
+    let turns = 0;
+    const runs = await interleave(
+      {
+        targets: ["java", "mq"],
+        works: ["x", "y"],
+        rounds: 3,
+        onFailure: ({ target, work }, error) => failures.push(`${work} of ${target}: ${error}`),
+      },
+      async (target) => {
+        if (++turns === 6) throw new Error("connect to h:1: refused");
+        return turn(target, 0);
+      },
+    );
+    expect(failures).toEqual(["x of java: Error: connect to h:1: refused"]);
+    expect(runs.map(({ target, round }) => `${target} ${round}`)).toEqual(["java 0", "mq 0", "mq 1"]);
+    const tps = versusFigures(runs).find(({ name }) => name === "tps");
+    expect(tps?.targets.map(({ rounds }) => rounds.length)).toEqual([1, 1]);
+  });
+
   test("ends after the current turn when it is stopped", async () => {
     let turns = 0;
     const runs = await interleave(
-      { targets: ["a", "b"], works: ["x", "y"], rounds: 5, stopped: () => turns >= 4 },
+      { targets: ["a", "b"], works: ["x", "y"], rounds: 5, stopped: () => turns >= 4, onFailure },
       async (target) => {
         turns++;
         return turn(target, 0);
@@ -58,9 +89,10 @@ describe("versus", () => {
     expect(text).toContain("medians of 3 rounds");
   });
 
-  test("a work that one target lacks a round of is left out", async () => {
+  test("a round that one target lacks is left out, and a work without a whole one", async () => {
     const { runs } = await played(2);
-    expect(versusFigures(runs.slice(1))).toEqual([]);
+    expect(versusFigures(runs.slice(1))[0]!.targets.map(({ rounds }) => rounds.length)).toEqual([1, 1]);
+    expect(versusFigures([runs[0]!, runs[2]!])).toEqual([]);
     expect(versusFigures([])).toEqual([]);
   });
 });

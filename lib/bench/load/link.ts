@@ -1,5 +1,5 @@
 import type { Socket } from "bun";
-import { errorText } from "../../base/errors.ts";
+import { errorText, MqError } from "../../base/errors.ts";
 import type { Recorder } from "./recorder.ts";
 
 const RETRY_MS = 500;
@@ -51,6 +51,8 @@ export class Link {
         error: (own, error) => this.#lost(own, errorText(error)),
         close: (own) => this.#lost(own, "connection closed"),
       },
+    }).catch((cause: unknown) => {
+      throw new MqError(`connect to ${this.#address}: ${errorText(cause)}`);
     });
     if (this.#closed) {
       socket.terminate();

@@ -9,7 +9,9 @@ import { retryTopicOf } from "./send-back.ts";
 /** Topics that a benchmark made; any other needs `force` before it is sent to. */
 const OWN_PREFIX = "mq-bench-";
 const OWN_GROUP = "mq-bench";
-const READ_WRITE = 6;
+const READ = 4;
+const WRITE = 2;
+const READ_WRITE = READ | WRITE;
 const ROUTE_MS = 10_000;
 const LOOK_MS = 100;
 
@@ -68,7 +70,7 @@ export class LoadTopic {
           `send to topic "${name}": it is there already and no benchmark made it; --force sends all the same`,
         );
       if (!there) await make(admin, name, brokers, options.queues);
-      const queues = await queuesOf(admin, name, brokers, options.from);
+      const queues = await queuesOf(admin, name, brokers, options);
       return new LoadTopic(name, queues, brokers, admin, !there);
     } catch (error) {
       await admin.close();
@@ -133,7 +135,7 @@ async function queuesOf(
   admin: AdminClient,
   topic: string,
   brokers: readonly BrokerFacts[],
-  from: "first" | "last",
+  { from, readOnly }: LoadTopicOptions,
 ): Promise<LoadQueue[]> {
   const route = await admin.topicRoute(topic);
   const status = await admin.topicStatus(topic);
@@ -144,13 +146,23 @@ async function queuesOf(
     ]),
   );
   const queues: LoadQueue[] = [];
-  for (const { brokerName, readQueueNums, writeQueueNums } of route?.queueDatas ?? []) {
+  const refused: string[] = [];
+  for (const { brokerName, perm, readQueueNums, writeQueueNums } of route?.queueDatas ?? []) {
     const broker = brokers.find((one) => one.brokerName === brokerName);
     if (broker === undefined) continue;
+    if ((perm & (readOnly ? READ : WRITE)) === 0) {
+      refused.push(brokerName);
+      continue;
+    }
     const { host, port } = splitAddress(broker.address);
-    for (let queueId = 0; queueId < Math.max(readQueueNums, writeQueueNums); queueId++)
+    for (let queueId = 0; queueId < (readOnly ? readQueueNums : writeQueueNums); queueId++)
       queues.push({ brokerName, host, port, queueId, offset: offsets.get(`${brokerName}/${queueId}`) ?? 0 });
   }
-  if (queues.length === 0) throw new MqError(`send to topic "${topic}": no master has a queue of it`);
+  const action = readOnly ? "read" : "send to";
+  if (queues.length === 0 && refused.length > 0)
+    throw new MqError(
+      `${action} topic "${topic}": ${refused.join(", ")} does not permit it; want perm ${readOnly ? "r" : "w"}`,
+    );
+  if (queues.length === 0) throw new MqError(`${action} topic "${topic}": no master has a queue of it`);
   return queues;
 }

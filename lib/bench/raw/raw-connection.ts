@@ -1,5 +1,5 @@
 import type { Socket } from "bun";
-import { errorText } from "../../base/errors.ts";
+import { errorText, MqError } from "../../base/errors.ts";
 import { giveBack } from "../../base/give-back.ts";
 import { ResponseCode } from "../../remoting/codes.ts";
 import type { Histogram } from "../histogram.ts";
@@ -93,9 +93,10 @@ export class RawConnection {
   }
 
   async connect(): Promise<void> {
+    const { host, port } = this.#plan;
     this.#socket = await Bun.connect({
-      hostname: this.#plan.host,
-      port: this.#plan.port,
+      hostname: host,
+      port,
       socket: {
         binaryType: "buffer",
         data: (_, chunk) => this.#data(chunk),
@@ -105,6 +106,8 @@ export class RawConnection {
           if (!this.#stopping) this.#fail("connection closed");
         },
       },
+    }).catch((cause: unknown) => {
+      throw new MqError(`connect to ${host}:${port}: ${errorText(cause)}`);
     });
     this.#socket.setNoDelay(true);
   }

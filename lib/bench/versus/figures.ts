@@ -43,15 +43,18 @@ export function versusFigures(runs: readonly RunRecord[]): VersusFigure[] {
   const targets = [...new Set(runs.map(({ target }) => target))];
   const result: VersusFigure[] = [];
   for (const work of new Set(runs.map((run) => run.work))) {
+    const own = runs.filter((run) => run.work === work);
+    // A round that was cut short says nothing.
+    const whole = (round: number) =>
+      targets.every((target) => own.some((run) => run.target === target && run.round === round));
     const rounds = targets.map((target) =>
-      runs
-        .filter((run) => run.work === work && run.target === target)
+      own
+        .filter((run) => run.target === target && whole(run.round))
         .sort((a, b) => a.round - b.round)
         .map(runFigures),
     );
     const all = rounds.flat();
-    const complete = rounds.every((own) => own.length === rounds[0]!.length) && all.length > 0;
-    if (!complete) continue;
+    if (all.length === 0) continue;
     for (const name of all[0]!.keys()) {
       if (!all.every((figures) => figures.has(name))) continue;
       const values = rounds.map((own) => own.map((figures) => figures.get(name)!));

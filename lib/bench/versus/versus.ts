@@ -11,6 +11,8 @@ export interface InterleaveOptions {
   onTurn?: (turn: { target: string; work: string; round: number }) => void;
   /** Ends after the current turn when it says true. */
   stopped?: () => boolean;
+  /** Told of a turn that could not be done; the turns end there, and what was found until then is kept. */
+  onFailure: (turn: { target: string; work: string }, error: unknown) => void;
 }
 
 /**
@@ -20,15 +22,20 @@ export interface InterleaveOptions {
  * target goes without that.
  */
 export async function interleave(options: InterleaveOptions, run: RunTurn): Promise<RunRecord[]> {
-  const { targets, works, rounds, onTurn, stopped } = options;
+  const { targets, works, rounds, onTurn, stopped, onFailure } = options;
   const records: RunRecord[] = [];
   for (const work of works)
     for (let round = targets.length > 1 ? -1 : 0; round < rounds; round++)
       for (const target of round % 2 === 0 ? targets : [...targets].reverse()) {
         if (stopped?.() === true) return records;
         onTurn?.({ target, work, round });
-        const record = await run(target, work);
-        if (round >= 0) records.push({ ...record, work, target, round });
+        try {
+          const record = await run(target, work);
+          if (round >= 0) records.push({ ...record, work, target, round });
+        } catch (error) {
+          onFailure({ target, work }, error);
+          return records;
+        }
       }
   return records;
 }
