@@ -3,6 +3,7 @@ import { isSystemTopic } from "../topic/topic-validator.ts";
 import type { StatsItem } from "./stats-item.ts";
 import { STATS_KEYS_MAX, StatsItemSet } from "./stats-item-set.ts";
 import { javaDouble, TpsWindow } from "./tps-window.ts";
+import { Traffic } from "./traffic.ts";
 
 /** Names that code 315 can ask for [Stats, BrokerStatsManager]. */
 export const STATS_NAMES = [
@@ -26,17 +27,16 @@ export const STATS_NAMES = [
 
 export type StatsName = (typeof STATS_NAMES)[number];
 
-/** What is counted of one topic, or of one group and topic: looked up once a message, so the items hang on one object. */
+/** What is counted of one topic, or of one group and topic: looked up once a message, so all of it hangs on one object. */
 interface Flow {
-  nums: StatsItem;
-  size: StatsItem;
-  queueNums: (StatsItem | undefined)[];
-  queueSize: (StatsItem | undefined)[];
+  traffic: Traffic;
+  /** By queue id. */
+  queues: (Traffic | undefined)[];
   system: boolean;
 }
 
-/** Items of queues above this id are not cached per flow (they are still counted, by key). */
-const CACHED_QUEUES_MAX = 64;
+/** Queues above this id are counted by key. */
+const CACHED_QUEUES_MAX = 1024;
 
 export interface BrokerStatsOptions {
   brokerClusterName: string;
@@ -98,37 +98,34 @@ export class BrokerStats {
   /** `count` messages of `bytes` together were stored in a topic (one call a send). */
   incTopicPutNums(topic: string, count: number, bytes: number, queueId = -1): void {
     const flow = this.topics.get(topic) ?? this.addTopic(topic);
-    flow.nums.add(count, 1);
-    flow.size.add(bytes, 1);
+    flow.traffic.add(count, bytes);
     this.putTimes += count;
     this.putSize += bytes;
-    if (queueId >= 0 && this.options.enableDetailStat !== false) {
-      this.queueItem(flow.queueNums, "QUEUE_PUT_NUMS", topic, queueId, "").add(count, 1);
-      this.queueItem(flow.queueSize, "QUEUE_PUT_SIZE", topic, queueId, "").add(bytes, 1);
-    }
+    if (queueId >= 0 && this.options.enableDetailStat !== false)
+      (flow.queues[queueId] ?? this.addQueue(flow, "QUEUE_PUT", `${topic}@${queueId}`, queueId)).add(count, bytes);
   }
 
   /** `count` messages of `bytes` together were handed to a group (one call a pull). */
   incGroupGetNums(group: string, topic: string, count: number, bytes: number, queueId = -1): void {
     const flow = this.groups.get(group)?.get(topic) ?? this.addGroup(group, topic);
-    flow.nums.add(count, 1);
-    flow.size.add(bytes, 1);
-    if (queueId >= 0 && this.options.enableDetailStat !== false) {
-      this.queueItem(flow.queueNums, "QUEUE_GET_NUMS", topic, queueId, group).add(count, 1);
-      this.queueItem(flow.queueSize, "QUEUE_GET_SIZE", topic, queueId, group).add(bytes, 1);
-    }
+    flow.traffic.add(count, bytes);
+    if (queueId >= 0 && this.options.enableDetailStat !== false)
+      (flow.queues[queueId] ?? this.addQueue(flow, "QUEUE_GET", `${topic}@${queueId}@${group}`, queueId)).add(
+        count,
+        bytes,
+      );
   }
 
   incBrokerPutNums(topic: string, count: number): void {
-    this.brokerPut.value += count;
+    this.brokerPut.add(count, 0);
     const flow = this.topics.get(topic) ?? this.addTopic(topic);
-    if (!flow.system) this.userPut.value += count;
+    if (!flow.system) this.userPut.add(count, 0);
   }
 
   incBrokerGetNums(topic: string, count: number): void {
-    this.brokerGet.value += count;
+    this.brokerGet.add(count, 0);
     const flow = this.topics.get(topic) ?? this.addTopic(topic);
-    if (!flow.system) this.userGet.value += count;
+    if (!flow.system) this.userGet.add(count, 0);
   }
 
   /** A pull that found messages, or none. */
@@ -247,27 +244,16 @@ export class BrokerStats {
   }
 
   private addTopic(topic: string): Flow {
-    const flow: Flow = {
-      nums: this.set("TOPIC_PUT_NUMS").getOrCreate(topic),
-      size: this.set("TOPIC_PUT_SIZE").getOrCreate(topic),
-      queueNums: [],
-      queueSize: [],
-      system: isSystemTopic(topic),
-    };
+    const traffic = this.followed("TOPIC_PUT", topic);
+    const flow: Flow = { traffic, queues: [], system: isSystemTopic(topic) };
     if (this.topics.size >= STATS_KEYS_MAX) this.topics.clear();
     this.topics.set(topic, flow);
     return flow;
   }
 
   private addGroup(group: string, topic: string): Flow {
-    const key = `${topic}@${group}`;
-    const flow: Flow = {
-      nums: this.set("GROUP_GET_NUMS").getOrCreate(key),
-      size: this.set("GROUP_GET_SIZE").getOrCreate(key),
-      queueNums: [],
-      queueSize: [],
-      system: false,
-    };
+    const traffic = this.followed("GROUP_GET", `${topic}@${group}`);
+    const flow: Flow = { traffic, queues: [], system: false };
     let flows = this.groups.get(group);
     if (flows === undefined) {
       if (this.groups.size >= STATS_KEYS_MAX) this.groups.clear();
@@ -278,18 +264,20 @@ export class BrokerStats {
     return flow;
   }
 
-  private queueItem(
-    cache: (StatsItem | undefined)[],
-    name: StatsName,
-    topic: string,
-    queueId: number,
-    group: string,
-  ): StatsItem {
-    const cached = queueId < CACHED_QUEUES_MAX ? cache[queueId] : undefined;
-    if (cached !== undefined) return cached;
-    const item = this.set(name).getOrCreate(group === "" ? `${topic}@${queueId}` : `${topic}@${queueId}@${group}`);
-    if (queueId < CACHED_QUEUES_MAX) cache[queueId] = item;
-    return item;
+  private addQueue(flow: Flow, statistic: "QUEUE_PUT" | "QUEUE_GET", key: string, queueId: number): Traffic {
+    const traffic = this.followed(statistic, key);
+    if (queueId >= CACHED_QUEUES_MAX) return traffic;
+    while (flow.queues.length < queueId) flow.queues.push(undefined);
+    flow.queues[queueId] = traffic;
+    return traffic;
+  }
+
+  /** Traffic that the two items of `key` count. */
+  private followed(statistic: "TOPIC_PUT" | "GROUP_GET" | "QUEUE_PUT" | "QUEUE_GET", key: string): Traffic {
+    const traffic = new Traffic();
+    this.set(`${statistic}_NUMS`).follow(key, traffic, "nums");
+    this.set(`${statistic}_SIZE`).follow(key, traffic, "size");
+    return traffic;
   }
 
   /** Items were dropped: the caches must not count into them. */

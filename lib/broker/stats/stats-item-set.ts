@@ -1,9 +1,8 @@
-import { StatsItem, type StatsSnapshot } from "./stats-item.ts";
+import { NOTHING, StatsItem, type StatsSnapshot } from "./stats-item.ts";
+import type { Traffic } from "./traffic.ts";
 
 /** Keys of one statistic; past it new keys share one item that nobody can ask for. About 1.5 KiB each once a day old. */
 export const STATS_KEYS_MAX = 5000;
-
-const NOTHING: StatsSnapshot = { sum: 0, tps: 0, avgpt: 0 };
 
 /** All counters of one statistic, `TOPIC_PUT_NUMS` for one, by key [StatsItemSet]. */
 export class StatsItemSet {
@@ -18,6 +17,12 @@ export class StatsItemSet {
 
   get(key: string): StatsItem | undefined {
     return this.items.get(key);
+  }
+
+  /** Has the item of `key` count what `traffic` counts; one too many counts nothing. */
+  follow(key: string, traffic: Traffic, figure: "nums" | "size"): void {
+    const item = this.getOrCreate(key);
+    if (item !== this.overflow) item.follow(traffic, figure);
   }
 
   getOrCreate(key: string): StatsItem {

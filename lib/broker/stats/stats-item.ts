@@ -1,3 +1,5 @@
+import type { Traffic } from "./traffic.ts";
+
 /** Sum, rate a second and value per call over a window [StatsSnapshot]. */
 export interface StatsSnapshot {
   sum: number;
@@ -6,6 +8,7 @@ export interface StatsSnapshot {
 }
 
 const FIELDS = 3;
+export const NOTHING: StatsSnapshot = { sum: 0, tps: 0, avgpt: 0 };
 
 /** The last samples of one counter: `time, value, times` each; the window is the difference of the newest and the oldest. */
 class SampleWindow {
@@ -35,41 +38,65 @@ class SampleWindow {
 
 /** One counter with its minute, hour and day windows [StatsItem]. Counting is two additions; windows move on the set's timers. */
 export class StatsItem {
-  value = 0;
-  times = 0;
+  /** Counted here, and where the item follows traffic what that had before taken off. */
+  private ownValue = 0;
+  private ownTimes = 0;
+  private followed: Traffic | undefined;
+  private figure: "nums" | "size" = "nums";
   /** `value` at the last day sample: an item that did not move for a whole period may be dropped. */
   lastSeenValue = 0;
 
-  private readonly minute = new SampleWindow(7, 10_000);
-  private readonly hour = new SampleWindow(7, 600_000);
-  private readonly day = new SampleWindow(25, 3_600_000);
+  // Made with their first sample: thousands of queues that appear in one second must not make them all at once.
+  private minute: SampleWindow | undefined;
+  private hour: SampleWindow | undefined;
+  private day: SampleWindow | undefined;
+
+  get value(): number {
+    return this.followed === undefined ? this.ownValue : this.ownValue + this.followed[this.figure];
+  }
+
+  get times(): number {
+    return this.followed === undefined ? this.ownTimes : this.ownTimes + this.followed.times;
+  }
 
   add(value: number, times: number): void {
-    this.value += value;
-    this.times += times;
+    this.ownValue += value;
+    this.ownTimes += times;
+  }
+
+  /** Counts what `traffic` counts from now on. */
+  follow(traffic: Traffic, figure: "nums" | "size"): void {
+    const { value, times } = this;
+    this.followed = traffic;
+    this.figure = figure;
+    this.ownValue = value - traffic[figure];
+    this.ownTimes = times - traffic.times;
   }
 
   sampleSeconds(now: number): void {
+    this.minute ??= new SampleWindow(7, 10_000);
     this.minute.add(now, this.value, this.times);
   }
 
   sampleMinutes(now: number): void {
+    this.hour ??= new SampleWindow(7, 600_000);
     this.hour.add(now, this.value, this.times);
   }
 
   sampleHours(now: number): void {
+    this.day ??= new SampleWindow(25, 3_600_000);
     this.day.add(now, this.value, this.times);
   }
 
   inMinute(): StatsSnapshot {
-    return this.minute.snapshot();
+    return this.minute?.snapshot() ?? NOTHING;
   }
 
   inHour(): StatsSnapshot {
-    return this.hour.snapshot();
+    return this.hour?.snapshot() ?? NOTHING;
   }
 
   inDay(): StatsSnapshot {
-    return this.day.snapshot();
+    return this.day?.snapshot() ?? NOTHING;
   }
 }
