@@ -5,7 +5,7 @@ import { createLogger, type Logger } from "../base/log.ts";
 import { TRANSACTION_ROLLBACK_TYPE, TRANSACTION_TYPE_MASK } from "../message/sys-flag.ts";
 import type { DispatchRequest } from "../store/commitlog/dispatch-request.ts";
 import { IndexFile } from "./index-file.ts";
-import { keyHash, keyHashBytes, prefixHash, wordEnd, wordStart } from "./key-hash.ts";
+import { keyHash, keyHashBytes, wordEnd, wordStart } from "./key-hash.ts";
 import { type IndexGeometry, indexFileBytes } from "./layout.ts";
 import { repairIndexFile } from "./repair.ts";
 
@@ -137,7 +137,7 @@ export class IndexService {
     const last = this.#files[this.#files.length - 1];
     if (request.physicalOffset < this.#pendingEnd) return;
     if (last !== undefined && request.physicalOffset < last.endPhyOffset) return;
-    const topicHash = prefixHash(request.topic);
+    const topicHash = request.keyPrefixHash;
     const { buffer } = request;
     if (request.uniqKeyStart >= 0)
       this.#put(keyHashBytes(topicHash, buffer, request.uniqKeyStart, request.uniqKeyEnd), request);

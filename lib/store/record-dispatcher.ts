@@ -1,4 +1,4 @@
-import { javaHashCodeBytes } from "../base/java.ts";
+import { javaHashCode, javaHashCodeBytes } from "../base/java.ts";
 import { isTopicPathSafe } from "../message/layout.ts";
 import { PropertySlot, PropertySlots } from "../message/properties.ts";
 import { RecordView } from "../message/record.ts";
@@ -15,6 +15,7 @@ export class RecordDispatcher {
   private readonly request = new DispatchRequest();
   private readonly log: CommitLog;
   private readonly topicNames: string[] = new Array(TOPICS_CACHED).fill("");
+  private readonly prefixHashes = new Int32Array(TOPICS_CACHED);
   private readonly topicBytes: Buffer[] = new Array(TOPICS_CACHED).fill(Buffer.alloc(0));
 
   constructor(log: CommitLog) {
@@ -29,7 +30,9 @@ export class RecordDispatcher {
     const tags = slots.start[PropertySlot.TAGS]!;
     const tagsCode = tags < 0 ? 0 : javaHashCodeBytes(buffer, tags, slots.end[PropertySlot.TAGS]!);
     const delayLevel = slots.int(PropertySlot.DELAY, 0);
-    request.topic = record.queueId < 0 ? "" : this.topicName();
+    const topic = this.topicSlot();
+    request.topic = record.queueId < 0 ? "" : this.topicNames[topic]!;
+    request.keyPrefixHash = this.prefixHashes[topic]!;
     request.queueId = record.queueId;
     request.queueOffset = record.queueOffset;
     request.physicalOffset = record.physicalOffset;
@@ -45,15 +48,16 @@ export class RecordDispatcher {
     return request;
   }
 
-  /** The record's topic without a new string each time. */
-  private topicName(): string {
+  /** Where the record's topic is kept: no new string each time. */
+  private topicSlot(): number {
     const { buffer, topicStart, topicEnd } = this.record;
     const slot = javaHashCodeBytes(buffer, topicStart, topicEnd) & (TOPICS_CACHED - 1);
     const known = this.topicBytes[slot]!;
-    if (known.length > 0 && known.compare(buffer, topicStart, topicEnd) === 0) return this.topicNames[slot]!;
+    if (known.length > 0 && known.compare(buffer, topicStart, topicEnd) === 0) return slot;
     this.topicBytes[slot] = Buffer.from(buffer.subarray(topicStart, topicEnd));
     const { topic } = this.record;
     this.topicNames[slot] = isTopicPathSafe(topic) ? topic : "";
-    return this.topicNames[slot]!;
+    this.prefixHashes[slot] = javaHashCode(`${topic}#`);
+    return slot;
   }
 }

@@ -46,6 +46,7 @@ function request(
 ): DispatchRequest {
   const made = new DispatchRequest();
   made.topic = topic;
+  made.keyPrefixHash = prefixHash(topic);
   made.physicalOffset = physicalOffset;
   made.storeTimestamp = storeTimestamp;
   made.buffer = Buffer.from(`${uniqKey}|${keys}`);

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, statfsSync, unlinkSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { IndexService } from "../../lib/index/index-service.ts";
+import { prefixHash } from "../../lib/index/key-hash.ts";
 import { DispatchRequest } from "../../lib/store/commitlog/dispatch-request.ts";
 import { ConsumeQueueStore } from "../../lib/store/consumequeue/consume-queue-store.ts";
 import { LogLines } from "./store-fixture.ts";
@@ -67,6 +68,7 @@ describe.skipIf(!mounted)("derived files on a full disk (needs mount)", () => {
     index.load(true, 0);
     const request = new DispatchRequest();
     request.topic = "T";
+    request.keyPrefixHash = prefixHash("T");
     request.storeTimestamp = 1;
     const put = (from: number, to: number): void => {
       for (let i = from; i < to; i++) {

@@ -208,7 +208,7 @@ export class CommitLog {
     result.queueOffset = place.queueOffset;
     result.storeTimestamp = place.storeTimestamp;
     result.count = 1;
-    this.follow(message);
+    this.follow(message, topic);
     return result;
   }
 
@@ -257,7 +257,7 @@ export class CommitLog {
       this.put(itemMessage, topic, physicalOffset);
       this.follower.increaseQueueOffset(message.topic, message.queueId, 1);
       onItem(physicalOffset);
-      this.follow(itemMessage);
+      this.follow(itemMessage, topic);
     }
     result.status = "PUT_OK";
     result.reason = "";
@@ -386,10 +386,11 @@ export class CommitLog {
   }
 
   /** Dispatches what was just put, unless older records wait or it may not be read yet. */
-  private follow(message: MessageInner): void {
+  private follow(message: MessageInner, topic: Topic): void {
     const { place, request } = this;
     if (!this.dispatchAtOnce || this.dispatchedOffset !== place.physicalOffset) return;
     request.topic = message.topic;
+    request.keyPrefixHash = topic.keyPrefixHash;
     request.queueId = message.queueId;
     request.queueOffset = place.queueOffset;
     request.physicalOffset = place.physicalOffset;

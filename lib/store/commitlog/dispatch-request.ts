@@ -6,6 +6,8 @@ const EMPTY = Buffer.alloc(0);
  */
 export class DispatchRequest {
   topic = "";
+  /** Java's hash of `topic#`. */
+  keyPrefixHash = 0;
   queueId = 0;
   queueOffset = 0;
   physicalOffset = 0;

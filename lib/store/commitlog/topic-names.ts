@@ -1,3 +1,4 @@
+import { javaHashCode } from "../../base/java.ts";
 import { isTopicPathSafe, TOPIC_BYTES_MAX, TOPIC_BYTES_MAX_V1 } from "../../message/layout.ts";
 
 /** Names whose bytes are kept; beyond it the cache starts anew. */
@@ -7,6 +8,8 @@ const TOPICS_CACHED_MAX = 65_536;
 export interface Topic {
   bytes: Buffer;
   v2: boolean;
+  /** Java's hash of `topic#`, with which the hash of each of its keys begins. */
+  keyPrefixHash: number;
   /** Why nothing can be stored under it; empty when it can. */
   refusal: string;
 }
@@ -24,7 +27,8 @@ export class TopicNames {
     if (this.topics.size >= TOPICS_CACHED_MAX) this.topics.clear();
     const v2 = this.autoVersion && name.length > TOPIC_BYTES_MAX_V1;
     const bytes = Buffer.from(name, "utf8");
-    const topic = { bytes, v2, refusal: topicRefusal(name, bytes.length, v2) };
+    const keyPrefixHash = javaHashCode(`${name}#`);
+    const topic = { bytes, v2, keyPrefixHash, refusal: topicRefusal(name, bytes.length, v2) };
     this.topics.set(name, topic);
     return topic;
   }

@@ -5,6 +5,7 @@ import { errorText } from "../../base/errors.ts";
 import { createLogger, type Logger } from "../../base/log.ts";
 import type { MappedFile } from "../mappedfile/mapped-file.ts";
 import { ConsumeQueue } from "./consume-queue.ts";
+import { EntryStage } from "./entry-stage.ts";
 import { queueFileBytes } from "./layout.ts";
 import type { QueueSurroundings } from "./queue-surroundings.ts";
 
@@ -30,6 +31,8 @@ const DEFERRED_MAX = 1_000_000;
 /** fdatasyncs in flight: the rest of the pool stays free for cold reads. */
 const FLUSHES_AT_ONCE = 2;
 const PAGE_BYTES = 4096;
+/** Queue ids below it are found without the table. */
+const DIRECT_MAX = 1024;
 /** Recovery holds the loop this long at most. */
 const SLICE_MS = 5;
 /** Recovery reports its progress at most this often. */
@@ -72,6 +75,8 @@ export class ConsumeQueueStore {
   /** Queues that have something mapped, oldest first. */
   readonly #mapped = new Set<ConsumeQueue>();
   readonly #flushingMapped: ConsumeQueue[] = [];
+  /** `table` again, as arrays by queue id below `DIRECT_MAX`: a look-up per message. */
+  readonly #direct = new Map<string, (ConsumeQueue | undefined)[]>();
   #mappedFiles = 0;
   #last: ConsumeQueue | undefined;
   #lastTopic = "";
@@ -83,12 +88,13 @@ export class ConsumeQueueStore {
   readonly #deletedAt = new Map<string, number>();
   #deletions = 0;
 
-  /** @param mappedMax queue files mapped at once. */
+  /** @param mappedMax queue files mapped at once. @param stage for the newest entries. */
   constructor(
     settings: ConsumeQueueSettings,
     commitLog: CommitLogView,
     logger: Logger = createLogger("store"),
     mappedMax = MAPPED_MAX,
+    stage = new EntryStage(),
   ) {
     this.#mappedMax = mappedMax;
     this.directory = join(settings.storePathRootDir, "consumequeue");
@@ -98,6 +104,7 @@ export class ConsumeQueueStore {
     this.#surroundings = {
       fileBytes: this.fileBytes,
       logger,
+      stage,
       minPhysicalOffset: () => commitLog.minOffset,
       markDirty: (queue) => this.#dirty.add(queue),
       opened: (queue) => this.#opened(queue),
@@ -199,7 +206,7 @@ export class ConsumeQueueStore {
   /** The queue if it exists. */
   find(topic: string, queueId: number): ConsumeQueue | undefined {
     if (queueId === this.#lastQueueId && topic === this.#lastTopic) return this.#last;
-    const queue = this.table.get(topic)?.get(queueId);
+    const queue = this.#direct.get(topic)?.[queueId] ?? this.table.get(topic)?.get(queueId);
     if (queue === undefined) return undefined;
     // An append asks three times for the same queue.
     this.#last = queue;
@@ -219,8 +226,19 @@ export class ConsumeQueueStore {
     if (queue === undefined) {
       queue = new ConsumeQueue(topic, queueId, join(this.directory, topic, String(queueId)), this.#surroundings);
       queues.set(queueId, queue);
+      if (queueId < DIRECT_MAX) this.#addDirect(topic, queueId, queue);
     }
     return queue;
+  }
+
+  #addDirect(topic: string, queueId: number, queue: ConsumeQueue): void {
+    let queues = this.#direct.get(topic);
+    if (queues === undefined) {
+      queues = [];
+      this.#direct.set(topic, queues);
+    }
+    while (queues.length < queueId) queues.push(undefined);
+    queues[queueId] = queue;
   }
 
   /** Queue offset that the next record of the queue gets; 0 for an unknown queue. */
@@ -377,6 +395,7 @@ export class ConsumeQueueStore {
     if (queues === undefined) return false;
     for (const queue of queues.values()) this.#forget(queue);
     this.table.delete(topic);
+    this.#direct.delete(topic);
     this.#rememberDeleted(topic);
     this.#removeLater(join(this.directory, topic));
     this.#logger.info(`deleted the ${queues.size} queues of topic ${topic}`);
@@ -389,7 +408,10 @@ export class ConsumeQueueStore {
     if (queues?.get(queue.queueId) !== queue) return;
     this.#forget(queue);
     queues.delete(queue.queueId);
-    if (queues.size === 0) this.table.delete(queue.topic);
+    if (queues.size === 0) {
+      this.table.delete(queue.topic);
+      this.#direct.delete(queue.topic);
+    }
     this.#removeLater(queue.directory);
     this.#logger.info(`deleted queue ${queue.topic}-${queue.queueId}`);
   }
@@ -402,6 +424,8 @@ export class ConsumeQueueStore {
   #forget(queue: ConsumeQueue): void {
     this.#last = undefined;
     this.#lastQueueId = -1;
+    const direct = this.#direct.get(queue.topic);
+    if (direct?.[queue.queueId] === queue) direct[queue.queueId] = undefined;
     queue.close(true);
     this.#dirty.delete(queue);
     this.#mapped.delete(queue);

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { assert } from "../../base/assert.ts";
 import { viewLong, writeLong } from "../../message/long.ts";
 import { fileName, MappedFile } from "../mappedfile/mapped-file.ts";
+import { STAGE_ENTRIES } from "./entry-stage.ts";
 import { CQ_UNIT_BYTES, PHYSICAL_OFFSET_AT, PRE_BLANK_SIZE, SIZE_AT, TAGS_CODE_AT } from "./layout.ts";
 import { type FileRange, findQueueEnd, listQueueFiles, syncPath, zeroFileFrom } from "./queue-files.ts";
 import type { QueueSurroundings } from "./queue-surroundings.ts";
@@ -17,22 +18,38 @@ const PAGE_BYTES = 4096;
 /** Entries behind the end that are in memory without asking the kernel. */
 const HOT_ENTRIES = 2000;
 const WARM_BYTES = 64 * 1024;
+const NO_VIEW: DataView = new DataView(new ArrayBuffer(0));
 
 /** One queue of one topic: where its messages stand in the log, in fixed entries [ConsumeQueue]. */
 export class ConsumeQueue {
-  readonly topic: string;
-  readonly queueId: number;
-  readonly directory: string;
-  readonly fileBytes: number;
-  /** Entries of one file. */
-  readonly perFile: number;
-
+  // What every message touches comes first: with thousands of queues none of it is in the cache.
   /** Index of the next entry: the queue's max offset. */
   maxIndex = 0;
   /** Offset that the next record of this queue gets; ahead of `maxIndex` by what is not dispatched yet. */
   nextQueueOffset = 0;
   /** End in the commit log of the last entry's record; -1 without entries. */
   maxPhysical = -1;
+  /** Where the next entry goes: memory of the stage, or the tail's mapping where the stage has no slot. */
+  #view = NO_VIEW;
+  /** Byte in `#view`. */
+  #at = 0;
+  /** End of the room from `#at` on. */
+  #end = 0;
+  dirty = false;
+  /** Used since the last look of the mapping's keeper. */
+  touched = false;
+
+  /** Begin of the entries in `#view` that the tail's `wrotePosition` does not count yet. */
+  #drained = 0;
+  /** Slot of the stage, -1 without. */
+  #slot = -1;
+
+  readonly topic: string;
+  readonly queueId: number;
+  readonly directory: string;
+  readonly fileBytes: number;
+  /** Entries of one file. */
+  readonly perFile: number;
   /** Entries before this one (in the first file) are filler. */
   #startIndex = 0;
 
@@ -48,14 +65,11 @@ export class ConsumeQueue {
   #tailNumber = -1;
   /** Mapped files other than the tail. */
   readonly #older = new Map<number, MappedFile>();
-  /** Used since the last look of the mapping's keeper. */
-  touched = false;
 
   #minIndex = 0;
   /** The log's min offset that `#minIndex` was found for. */
   #minFor = -1;
 
-  dirty = false;
   #firstDirtyFile = 0;
   /** `recover` found the last file short: entries of records before the newest of all queues may be missing. */
   torn = false;
@@ -127,18 +141,55 @@ export class ConsumeQueue {
   }
 
   #write(physicalOffset: number, size: number, tagsCode: number): void {
-    const number = Math.floor(this.maxIndex / this.perFile);
-    const tail = this.#tail !== undefined && this.#tailNumber === number ? this.#tail : this.#openTail(number);
-    const at = ((this.maxIndex - number * this.perFile) * CQ_UNIT_BYTES) | 0;
-    if (at + CQ_UNIT_BYTES > this.#reserveAt) this.#reserve(tail, at);
-    const view = tail.view;
+    if (this.#at === this.#end) this.#nextRoom();
+    const view = this.#view;
+    const at = this.#at | 0;
     writeLong(view, at + PHYSICAL_OFFSET_AT, physicalOffset);
     view.setInt32(at + SIZE_AT, size);
     writeLong(view, at + TAGS_CODE_AT, tagsCode);
-    tail.wrotePosition = at + CQ_UNIT_BYTES;
+    this.#at = at + CQ_UNIT_BYTES;
     this.maxIndex++;
     this.touched = true;
-    if (!this.dirty) this.#markDirty(number);
+    if (!this.dirty) this.#markDirty(this.#tailNumber);
+  }
+
+  /** Makes room for the next entries, whose blocks are there then: what is staged can always be written. */
+  #nextRoom(): void {
+    this.#drain();
+    const number = Math.floor(this.maxIndex / this.perFile);
+    const tail = this.#tail !== undefined && this.#tailNumber === number ? this.#tail : this.#openTail(number);
+    const position = ((this.maxIndex - number * this.perFile) * CQ_UNIT_BYTES) | 0;
+    if (position + STAGE_ENTRIES * CQ_UNIT_BYTES > this.#reserveAt) this.#reserve(tail, position);
+    const { stage } = this.#surroundings;
+    if (this.#slot < 0) this.#slot = stage.take();
+    this.#view = this.#slot < 0 ? tail.view : stage.viewOf(this.#slot);
+    this.#at = this.#drained = this.#slot < 0 ? position : stage.startOf(this.#slot);
+    const entries = Math.floor((Math.min(this.fileBytes, tail.reserved) - position) / CQ_UNIT_BYTES);
+    this.#end = this.#at + Math.min(STAGE_ENTRIES, entries) * CQ_UNIT_BYTES;
+    tail.wrotePosition = position;
+  }
+
+  /** Brings what is staged into the tail. Whoever looks at the files calls it first. */
+  #drain(): void {
+    const bytes = this.#at - this.#drained;
+    if (bytes === 0) return;
+    const tail = this.#tail;
+    assert(tail !== undefined, "staged entries have an open tail");
+    if (this.#slot >= 0) {
+      const source = this.#surroundings.stage.bufferOf(this.#slot);
+      source.copy(tail.buffer, tail.wrotePosition, this.#drained, this.#at);
+    }
+    tail.wrotePosition += bytes;
+    this.#drained = this.#at;
+  }
+
+  /** Drains, and gives the slot back: the tail is about to change, or the queue has been quiet. */
+  #endRoom(): void {
+    this.#drain();
+    if (this.#slot >= 0) this.#surroundings.stage.give(this.#slot);
+    this.#slot = -1;
+    this.#view = NO_VIEW;
+    this.#at = this.#end = this.#drained = 0;
   }
 
   /** Blocks for the entry at `at`, and before they run out for those behind it. */
@@ -199,6 +250,7 @@ export class ConsumeQueue {
 
   #openTail(number: number): MappedFile {
     assert(!this.#destroyed, `put into destroyed queue ${this.topic}-${this.queueId}`);
+    this.#endRoom();
     const opened = this.#older.get(number) ?? this.#open(number, true);
     this.#older.delete(number);
     if (this.#tail !== undefined) this.#older.set(this.#tailNumber, this.#tail);
@@ -228,6 +280,7 @@ export class ConsumeQueue {
   fileOf(index: number): MappedFile {
     assert(index >= this.#range.first * this.perFile && index < this.maxIndex, `entry ${index} outside the queue`);
     this.touched = true;
+    if (this.#at !== this.#drained) this.#drain();
     const number = Math.floor(index / this.perFile);
     if (number === this.#tailNumber && this.#tail !== undefined) return this.#tail;
     let file = this.#older.get(number);
@@ -317,6 +370,7 @@ export class ConsumeQueue {
   }
 
   #cutTo(end: number): void {
+    this.#endRoom();
     const keep = Math.max(this.#range.first, Math.ceil(end / this.perFile) - 1);
     while (this.#range.last > keep) {
       const number = this.#range.last--;
@@ -337,6 +391,7 @@ export class ConsumeQueue {
 
   #takeOpen(number: number): MappedFile | undefined {
     if (number === this.#tailNumber) {
+      this.#endRoom();
       const tail = this.#tail;
       this.#tail = undefined;
       this.#tailNumber = -1;
@@ -355,6 +410,7 @@ export class ConsumeQueue {
   /** Brings the queue to the disk. Rejects with the system's error; the queue stays dirty then. */
   async flush(): Promise<void> {
     if (!this.dirty || this.#destroyed) return;
+    this.#endRoom();
     const end = this.maxIndex;
     const first = Math.max(this.#firstDirtyFile, this.#range.first);
     const last = this.#range.last;

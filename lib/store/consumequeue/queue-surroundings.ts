@@ -1,11 +1,13 @@
 import type { Logger } from "../../base/log.ts";
 import type { MappedFile } from "../mappedfile/mapped-file.ts";
 import type { ConsumeQueue } from "./consume-queue.ts";
+import type { EntryStage } from "./entry-stage.ts";
 
 /** What a queue needs of the store it belongs to. */
 export interface QueueSurroundings {
   readonly fileBytes: number;
   readonly logger: Logger;
+  readonly stage: EntryStage;
   /** First offset that the commit log still has. */
   minPhysicalOffset(): number;
   /** The queue has its first byte that is not on the disk. */

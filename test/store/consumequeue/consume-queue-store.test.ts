@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Logger } from "../../../lib/base/log.ts";
 import { ConsumeQueueStore } from "../../../lib/store/consumequeue/consume-queue-store.ts";
+import { EntryStage } from "../../../lib/store/consumequeue/entry-stage.ts";
 import { FlushConsumeQueueService } from "../../../lib/store/consumequeue/flush-consume-queue-service.ts";
 import { until } from "../../support/until.ts";
 
@@ -24,8 +25,9 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(root, { recursive: true, force: true }));
 
-function open(clean = true): ConsumeQueueStore {
-  const store = new ConsumeQueueStore({ storePathRootDir: root, mappedFileSizeConsumeQueue: FILE_BYTES }, log, logger);
+function open(clean = true, stage?: EntryStage): ConsumeQueueStore {
+  const settings = { storePathRootDir: root, mappedFileSizeConsumeQueue: FILE_BYTES };
+  const store = new ConsumeQueueStore(settings, log, logger, undefined, stage);
   store.load();
   store.recover(clean);
   return store;
@@ -339,6 +341,23 @@ test("no more files are mapped than allowed, and those unmapped while dirty lose
   for (let queue = 0; queue < 100; queue++) expect(again.nextOffset(`T${queue}`, 0)).toBe(120);
 });
 
+test("entries of the newest records are in the files after a flush, and what only memory had is dispatched again", async () => {
+  const store = open();
+  fill(store, "T", 0, 0, 20);
+  expect(store.find("T", 0)?.entry(19)?.physicalOffset).toBe(2900);
+  fill(store, "T", 0, 20, 23);
+  await store.flush(0);
+  fill(store, "T", 0, 23, 28);
+  // As after a kill: the files alone.
+  const reopened = open(false);
+  const known = reopened.find("T", 0)?.maxIndex ?? 0;
+  expect(known).toBeGreaterThanOrEqual(23);
+  fill(reopened, "T", 0, 20, 30);
+  expect(reopened.find("T", 0)?.maxIndex).toBe(30);
+  for (let i = 0; i < 30; i++) expect(reopened.find("T", 0)?.entry(i)?.physicalOffset).toBe(1000 + i * 100);
+  await reopened.shutdown();
+});
+
 test("random operations agree with a model", async () => {
   const seed = Number(process.env.MQ_SEED ?? Date.now() % 1_000_000);
   let state = seed;
@@ -346,7 +365,8 @@ test("random operations agree with a model", async () => {
     state = (state * 1103515245 + 12345) % 2147483648;
     return Math.floor((state / 2147483648) * bound);
   };
-  let store = open();
+  // Four slots for nine queues: some entries go into the files at once.
+  let store = open(true, new EntryStage(4));
   let physical = 0;
   let minPhysical = 0;
   const model = new Map<string, { first: number; entries: { physical: number; size: number; tags: number }[] }>();
@@ -367,7 +387,7 @@ test("random operations agree with a model", async () => {
     } else if (action < 92) await store.flush(random(3));
     else if (action < 95) {
       await store.shutdown();
-      store = open(random(2) === 0);
+      store = open(random(2) === 0, new EntryStage(4));
     } else if (action < 97) {
       physical -= random(Math.min(physical - minPhysical, 5000) + 1);
       store.truncateDirty(physical);
