@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { mq } from "../../conformance/support/cluster.mjs";
 import { run } from "../../conformance/support/process.mjs";
+import { diskNote, diskRates } from "./disk.mjs";
 import { replicationCost } from "./replication.mjs";
 import { KINDS, memoryOf, startCluster } from "./servers.mjs";
 import { idleConnections, idleMemory, startUp, topicList } from "./singles.mjs";
@@ -30,8 +31,12 @@ export const ROWS = [
   load("send-json", "the same with JSON headers, 1 KiB", "send-json", {}, [atLeast("tps", 3, 6)]),
   load("send-1", "send, 1 in flight", "send-1", {}, [atLeast("tps", 2.5, 4)]),
   load("batch-32", "batches of 32, 4 x 16 in flight", "batch-32", {}, [atLeast("tps", 4, 10)]),
-  load("sync-1", "sync flush, 1 in flight", "send-1", { settings: SYNC_FLUSH }, [atLeast("tps", 4, undefined)]),
-  load("sync-send", "sync flush, 4 x 64 in flight", "send", { settings: SYNC_FLUSH }, [atLeast("tps", 4, undefined)]),
+  besideDisk(
+    load("sync-1", "sync flush, 1 in flight", "send-1", { settings: SYNC_FLUSH }, [atLeast("tps", 4, undefined)]),
+  ),
+  besideDisk(
+    load("sync-send", "sync flush, 4 x 64 in flight", "send", { settings: SYNC_FLUSH }, [atLeast("tps", 4, undefined)]),
+  ),
   load("double-send", "sync double write (inSyncReplicas=2), 4 x 64", "send", { settings: DOUBLE_WRITE, slave: true }, [
     atLeast("tps", 3, undefined),
   ]),
@@ -102,6 +107,20 @@ export const ROWS = [
 /** A row that `mq bench versus` measures. */
 function load(id, title, work, cluster, limits) {
   return { id, title, limits, run: (options) => versus(options, [work], cluster) };
+}
+
+/** A row whose figures are to be seen beside what the disk can do by itself. */
+function besideDisk(row) {
+  let rates;
+  return {
+    ...row,
+    run: async (options) => {
+      const turns = await row.run(options);
+      rates = diskRates(options.base);
+      return turns;
+    },
+    note: () => diskNote(rates),
+  };
 }
 
 /** A row that compares each broker with itself: the rate of `work` to the rate of `send`. */
