@@ -1,5 +1,6 @@
 import { defineCommand } from "citty";
 import * as v from "valibot";
+import { workloadFlags } from "../lib/bench/workload.ts";
 import { loadArgs, loadEntries, part, type VerbOptions } from "./bench-flags.ts";
 import { runVerb } from "./bench-run.ts";
 import { parseFlags, wholeNumber } from "./client-flags.ts";
@@ -11,12 +12,31 @@ const DELAY_LEVELS_MAX = 1000;
 function verb(name: string, description: string, options: VerbOptions, from: "first" | "last" = "last") {
   return defineCommand({
     meta: { name, description },
-    args: loadArgs,
-    run({ args, rawArgs }) {
-      const flags = parseFlags(v.object(loadEntries), args);
+    args: {
+      ...loadArgs,
+      workload: {
+        type: "string",
+        description: "Flags that are not given come from this OpenMessaging Benchmark workload",
+        valueHint: "file",
+      },
+    },
+    async run({ args, rawArgs }) {
+      const file = v.parse(v.optional(v.string()), args.workload);
+      const given = file === undefined ? args : { ...args, ...withoutGiven(await workloadFlags(file), rawArgs) };
+      const flags = parseFlags(v.object(loadEntries), given);
       return runVerb({ verb: name, options, flags, from, command: shownCommand(`mq bench ${name}`, rawArgs) });
     },
   });
+}
+
+/** What the command line says wins over the file. */
+function withoutGiven(flags: Record<string, string | boolean>, rawArgs: readonly string[]) {
+  const isGiven = (name: string) => {
+    const { alias } = (loadArgs as Record<string, { alias?: string | readonly string[] }>)[name] ?? {};
+    const spellings = [`--${name}`, ...[alias ?? []].flat().map((one) => (one.length === 1 ? `-${one}` : `--${one}`))];
+    return rawArgs.some((arg) => spellings.some((spelled) => arg === spelled || arg.startsWith(`${spelled}=`)));
+  };
+  return Object.fromEntries(Object.entries(flags).filter(([name]) => !isGiven(name)));
 }
 
 const plain = { kind: "plain", sends: true, receives: true } as const;

@@ -94,7 +94,8 @@ export const benchVersusCommand = defineCommand({
         [...clusters.values()].flatMap(({ brokers }) => brokers),
       );
       result.versus = versusFigures(result.runs);
-      print(versusText(result.versus));
+      if (result.versus.length > 0) print(versusText(result.versus));
+      else say("no round was done by all");
       for (const line of doubts(result)) warn(line);
       const written = await exportResult(result, flags);
       if (written.length > 0) say(`saved ${written.join(" ")}`);

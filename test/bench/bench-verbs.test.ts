@@ -198,6 +198,34 @@ describe("against a broker", () => {
     expect([read.exitCode, read.stderr]).toEqual([1, expect.stringMatching(/^mq: read topic .* want perm r\n$/)]);
   });
 
+  test("--workload: an OpenMessaging Benchmark file, and what is given beside it wins", async () => {
+    const workload = join(folder, "simple.yaml");
+    const lines = ["name: simple", "topics: 1", "partitionsPerTopic: 3", "messageSize: 200", "producersPerTopic: 2"];
+    const more = [
+      "subscriptionsPerTopic: 2",
+      "consumerPerSubscription: 1",
+      "producerRate: 900",
+      "testDurationMinutes: 5",
+    ];
+    await Bun.write(workload, [...lines, ...more, 'keyDistributor: "NO_KEY"', "warmupDurationMinutes: 0"].join("\n"));
+    const file = join(folder, "workload.json");
+    const { exitCode } = await bench("e2e", "--workload", workload, "--duration", "1s", "-s", "300", "--json", file);
+    expect(exitCode).toBe(0);
+    const { options, seconds, ledger } = (await readResult(file)).runs[0]!;
+    expect(options).toMatchObject({ connections: 2, consumers: 1, groups: 2, queues: 3, rate: 900, size: 300 });
+    expect(seconds).toBeLessThan(5);
+    expect(ledger!.received).toBe(2 * ledger!.acked);
+    for (const [line, text] of [
+      ["topics: 5", "topics is 5, want 1"],
+      ["producerRate: 0", "mq bench sweep --find-max"],
+      ["messageSize: big", 'messageSize is "big", want a whole number'],
+    ]) {
+      await Bun.write(workload, `${line}\n`);
+      const { exitCode, stderr } = await bench("e2e", "--workload", workload);
+      expect([exitCode, stderr]).toEqual([64, expect.stringContaining(text!)]);
+    }
+  });
+
   test("wrong flags are named", async () => {
     for (const [args, text] of [
       [["produce", "--size", "0"], "1 byte at least"],
