@@ -1,5 +1,5 @@
 import type { Machine } from "./machine.ts";
-import { nameUnusable, OddLines, type Overlay } from "./sysctl-files.ts";
+import { nameUnusable, OddLines, type Overlay, plannedIn } from "./sysctl-files.ts";
 import { amount } from "./values.ts";
 
 /** One line of limits.conf: `domain type item value`. */
@@ -23,10 +23,9 @@ const ITEMS = new Set(
 /** All lines in the order in which pam_limits reads them: limits.conf, then limits.d in C order; `overlay`: files as planned. */
 export function readLimits(machine: Machine, overlay: Overlay = new Map()): { lines: LimitLine[]; odd: string[] } {
   const into = { lines: [] as LimitLine[], odd: [] as string[] };
-  const there = machine.list(LIMITS_FOLDER).map((name) => `${LIMITS_FOLDER}/${name}`);
-  const planned = [...overlay.keys()].filter((path) => path.startsWith(`${LIMITS_FOLDER}/`));
-  const names = [...new Set([...there, ...planned])].filter((name) => name.endsWith(".conf")).sort();
-  for (const file of [LIMITS_MAIN, ...names]) {
+  const there = machine.list(LIMITS_FOLDER).filter((name) => name.endsWith(".conf"));
+  const names = [...new Set([...there, ...plannedIn(machine, LIMITS_FOLDER, overlay)])].sort();
+  for (const file of [LIMITS_MAIN, ...names.map((name) => `${LIMITS_FOLDER}/${name}`)]) {
     const path = machine.resolve(file) ?? file;
     const text = overlay.get(path) ?? machine.text(file);
     if (text !== undefined) parseLimits(text, path, into);

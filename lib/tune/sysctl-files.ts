@@ -37,9 +37,7 @@ export function readSysctlFiles(tree: Tree, overlay: Overlay = new Map()): Sysct
   for (const folder of FOLDERS) {
     for (const name of tree.list(folder))
       if (name.endsWith(".conf") && !byName.has(name)) byName.set(name, `${folder}/${name}`);
-    for (const path of overlay.keys())
-      if (posix.dirname(path) === folder && path.endsWith(".conf") && !byName.has(posix.basename(path)))
-        byName.set(posix.basename(path), path);
+    for (const name of plannedIn(tree, folder, overlay)) if (!byName.has(name)) byName.set(name, `${folder}/${name}`);
   }
   const files = [...byName].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)).map(([, path]) => path);
   // `sysctl --system` and OpenRC read the old file last; systemd only through a link among the others.
@@ -52,6 +50,13 @@ export function readSysctlFiles(tree: Tree, overlay: Overlay = new Map()): Sysct
     else nameUnusable(tree, file, found.odd);
   }
   return found;
+}
+
+/** Names of planned files in a directory, which may itself be a link. */
+export function plannedIn(tree: Tree, folder: string, overlay: Overlay): string[] {
+  const real = tree.resolve(folder) ?? folder;
+  const paths = [...overlay.keys()].filter((path) => posix.dirname(path) === real);
+  return paths.map((path) => posix.basename(path)).filter((name) => name.endsWith(".conf"));
 }
 
 /** Files that are there and cannot be read are named; a link to /dev/null only switches a file off. */

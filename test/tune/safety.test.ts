@@ -103,6 +103,13 @@ describe("logins at the next boot", () => {
     expect(keys).not.toContain("fs.file-max");
   });
 
+  test("nor in an image, whose kernel nobody knows", () => {
+    const root = tree(IMAGE);
+    applied(root, { literal: true });
+    expect(new Machine(root).text("/etc/sysctl.d/90-mq-tune.conf")).not.toMatch(/nr_open|file-max/);
+    expect(new Machine(root).text("/etc/security/limits.d/90-mq-tune.conf")).toContain("baseuser hard nofile 655360");
+  });
+
   test("a unit's limit brings fs.nr_open with it", () => {
     const root = tree({ ...DEBIAN, "/proc/sys/fs/nr_open": "100000\n" });
     applied(root, { only: ["limits.nofile-service"] });
@@ -126,6 +133,32 @@ describe("files that win over ours", () => {
     expect(applied(root, { files: "main" }).conflicts).toEqual([text]);
     expect(planned(root, { files: "main" }).conflicts).toEqual([text]);
     expect(planned(root).conflicts).toEqual([]);
+  });
+
+  test("in directories that are links, absolute or relative", () => {
+    const root = tree({
+      ...IMAGE,
+      "/srv/sysctl/50-low.conf": "fs.nr_open = 65536\n",
+      "/srv/sysctl/99-zz.conf": "vm.swappiness = 77\n",
+      "/srv/limits/zz.conf": "baseuser hard nofile 4096\n",
+    });
+    for (const [path, target] of [
+      ["etc/sysctl.d", "/srv/sysctl"],
+      ["etc/security/limits.d", "../../srv/limits"],
+    ] as const) {
+      rmSync(join(root, path), { recursive: true, force: true });
+      symlinkSync(target, join(root, path));
+    }
+    const before = snapshot(root);
+    const result = applied(root);
+    expect(result.outcomes.filter(({ done }) => !done)).toEqual([]);
+    expect(result.conflicts).toEqual([
+      "/srv/sysctl/99-zz.conf:1 (vm.swappiness = 77) wins over ours (1)",
+      "/srv/limits/zz.conf:1 (baseuser hard nofile 4096) wins over ours (hard 655360)",
+    ]);
+    expect(new Machine(root).text("/srv/sysctl/90-mq-tune.conf")).toContain("fs.nr_open = 655360");
+    expect(reverted(root).filter(({ done }) => !done)).toEqual([]);
+    expect(snapshot(root)).toEqual(before);
   });
 
   test("in limits.d over our block in limits.conf", () => {

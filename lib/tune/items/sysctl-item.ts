@@ -38,17 +38,31 @@ export function sysctlItem(row: SysctlRow): TuneItem {
     explain: row.explain,
     read: (context) => {
       const reading = readSysctl(key, context);
+      if (ofTheKernel(row, context))
+        return {
+          ...reading,
+          status: "INFO",
+          note: "no file sets it: the kernel's own value counts, which is high enough",
+        };
       return row.adjust?.(reading, context) ?? reading;
     },
     wanted: (context) => (typeof wanted === "function" ? wanted(context) : wanted),
-    change: (target, { machine }) =>
-      machine.isImage || isNumbers(machine.sysctl(key)) ? [{ kind: "sysctl", key, value: target }] : [],
+    change: (target, context) => {
+      const { machine } = context;
+      const isKnown = machine.isImage ? !ofTheKernel(row, context) : isNumbers(machine.sysctl(key));
+      return isKnown ? [{ kind: "sysctl", key, value: target }] : [];
+    },
     ...(hazard === undefined
       ? {}
       : {
           hazard: (target, context) => (typeof hazard === "function" ? hazard(target, context) : hazard),
         }),
   };
+}
+
+/** An image's kernel is not known: a line of ours could be below what that kernel has by itself. */
+function ofTheKernel({ neverLower, key }: SysctlRow, { machine }: TuneContext): boolean {
+  return neverLower === true && machine.isImage && winner(readSysctlFiles(machine).lines, key) === undefined;
 }
 
 /** Live and persisted value of a kernel parameter. */
