@@ -1,3 +1,4 @@
+import { benchSuite } from "./suites/bench.mjs";
 import { clusterSuites } from "./suites/cluster.mjs";
 import { crashSuites } from "./suites/crash.mjs";
 import { mixedSuites } from "./suites/mixed.mjs";
@@ -155,6 +156,7 @@ export const suites = [
   ...storeSuites,
   ...mixedSuites,
   restart,
+  benchSuite,
   mqadminSuite,
   go,
   ons,
