@@ -1,8 +1,10 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { root } from "../support/cache.mjs";
+import { mqadmin } from "../support/cluster.mjs";
 import { driveJava } from "../support/driver.mjs";
 import { startProxy } from "../support/proxy.mjs";
+import { settle } from "../support/replicas.mjs";
 import { Shape } from "../support/shape.mjs";
 
 const javaTools = ["java", "javac", "mvn"];
@@ -10,6 +12,7 @@ const javaTools = ["java", "javac", "mvn"];
 /** How long a process stands still: longer than the house-keeping time-outs of support/shape.mjs. */
 const STILL_MS = 6_000;
 const TROUBLE_MS = 4_000;
+const HA_STATUS_MS_MAX = 20_000;
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -85,6 +88,25 @@ async function throughSteps(shape, run, steps, { strict = false } = {}) {
       verify: () => shape.verify(`${run}-cluster-load-topic`, current.name),
     },
   });
+}
+
+/** What the official admin tool says of every pair once all is well again: both sides, nothing behind. */
+async function checkHaStatus({ report, suite, dir, namesrv, pairs }) {
+  for (const { brokerName, master, slave } of pairs) {
+    if (!slave) continue;
+    const sides = [
+      [master, /#SlaveNum\s+1\s[\s\S]*127\.0\.0\.1:\d+\s+\d+\s+0\s+[\d.]+\s+OK\s/],
+      [slave, /#MasterAddr\s+127\.0\.0\.1:\d+\s+#CommitLogMaxOffset\s+[1-9]/],
+    ];
+    for (const [node, wanted] of sides) {
+      const said = await settle(async () => {
+        const { stdout, stderr } = await mqadmin(dir, ["haStatus", "-n", namesrv, "-b", `127.0.0.1:${node.port}`]);
+        return wanted.test(stdout) ? [] : [`${stdout}${stderr}`.slice(0, 600)];
+      }, HA_STATUS_MS_MAX);
+      const side = node === master ? "master" : "slave";
+      report.check(suite, `mqadmin-haStatus.${brokerName}.${side}`, said.length === 0, () => said.join());
+    }
+  }
 }
 
 const ROLES = {
@@ -188,6 +210,7 @@ function shapeOf(name, { faults }) {
         suite,
         possible.map((fault) => ({ name: fault, act: () => FAULTS[fault](shape.pairs[0], shape) })),
       );
+      await checkHaStatus(shape);
     },
   };
 }
