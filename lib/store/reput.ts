@@ -21,8 +21,10 @@ export class Reput {
   private readonly dispatcher: RecordDispatcher;
   private readonly onFatal: (error: Error) => void;
   private readonly logger: Logger | undefined;
-  /** Records come in pieces: the log of a slave. */
+  /** The log is a slave's: records come in pieces, and the master's senders wait meanwhile. */
   private readonly inParts: boolean;
+  /** A record may be readable in part only: the rest is under way from the master, or from the store pool. */
+  private readonly mayBeCut: boolean;
   private scheduled = false;
   private stopped = false;
 
@@ -35,6 +37,7 @@ export class Reput {
   ) {
     this.log = log;
     this.inParts = inParts;
+    this.mayBeCut = inParts || log.transient !== undefined;
     this.follower = follower;
     this.dispatcher = new RecordDispatcher(log);
     this.onFatal = onFatal;
@@ -89,7 +92,7 @@ export class Reput {
     const file = log.files.findByOffset(offset);
     if (file === undefined) return this.fail(`no file holds offset ${offset}`);
     const start = offset - file.fileFromOffset;
-    if (this.inParts && !this.isWhole(file, start)) return false;
+    if (this.mayBeCut && !this.isWhole(file, start)) return false;
     const state = dispatcher.record.read(file.buffer, start, file.wrotePosition, offset);
     if (state === "illegal") return this.fail(`record at ${offset}: ${dispatcher.record.reason}`);
     if (state === "blank") {

@@ -252,6 +252,36 @@ describe("transientStorePoolEnable", () => {
     await store.shutdown();
   });
 
+  test("a commit of several writes, which cut records, is dispatched as far as whole records reach", async () => {
+    using dir = new TempDir();
+    const config = smallConfig(dir.path, {
+      ...TRANSIENT,
+      commitIntervalCommitLog: 1,
+      mappedFileSizeCommitLog: 64 * 1024 * 1024,
+      mappedFileSizeConsumeQueue: 100_000 * 20,
+    });
+    const fatal: Error[] = [];
+    const store = await openStore(config, { onFatal: (error) => fatal.push(error) });
+    const body = Buffer.alloc(1111, "x");
+    let cut = 0;
+    const write = TransientStore.prototype.write;
+    store.log.transient!.write = async function (entry, start, bytes) {
+      const written = await write.call(this, entry, start, bytes);
+      // The next append comes while the end of what is committed lies inside a record.
+      queueMicrotask(() => {
+        cut++;
+        store.append(message("T", 0, body));
+      });
+      return written;
+    };
+    for (let i = 0; i < 10_000; i++) store.append(message("T", 0, body));
+    await until(() => store.getMaxOffsetInQueue("T", 0) >= 10_000 || fatal.length > 0);
+    expect(fatal).toEqual([]);
+    expect(cut).toBeGreaterThan(2);
+    await store.shutdown();
+    expect(checkStore(config).problems).toEqual([]);
+  });
+
   test("more files than the pool has buffers do not stop the writer", async () => {
     using dir = new TempDir();
     const config = smallConfig(dir.path, { ...TRANSIENT, transientStorePoolSize: 2 });
