@@ -3,8 +3,9 @@
 // docs/benchmarks.md from it; rows that were not run keep what is there.
 //
 //   node test/bench/versus.mjs [--rows NAME,NAME] [--rounds 3] [--seconds 5] [--minutes 10] [--quick] [--dir FOLDER]
-//                              [--list] [--render] [--results FILE]
+//                              [--free-memory] [--list] [--render] [--results FILE]
 //
+// Free memory is filled with file pages before every row, as on a machine that has run for a while; --free-memory leaves it.
 // --quick only shows that everything runs: one short round, kept nowhere unless --results names a file. Needs npm run
 // build, a JDK and, the first time, Maven.
 
@@ -15,6 +16,7 @@ import { parseArgs } from "node:util";
 import { root } from "../conformance/support/cache.mjs";
 import { mq } from "../conformance/support/cluster.mjs";
 import { environment } from "./versus/environment.mjs";
+import { fillPageCache } from "./versus/memory.mjs";
 import { rowText, writeMarkdown } from "./versus/report.mjs";
 import { ROWS } from "./versus/rows.mjs";
 
@@ -26,6 +28,7 @@ const { values: flags } = parseArgs({
     minutes: { type: "string", default: "10" },
     quick: { type: "boolean", default: false },
     dir: { type: "string", default: tmpdir() },
+    "free-memory": { type: "boolean", default: false },
     list: { type: "boolean", default: false },
     render: { type: "boolean", default: false },
     results: { type: "string" },
@@ -78,6 +81,7 @@ let failed = 0;
 for (const row of ROWS.filter(({ id }) => names.includes(id))) {
   let command;
   try {
+    if (!flags.quick && !flags["free-memory"]) fillPageCache(base);
     const turns = await row.run({
       ...options,
       onCommand: (text) => {

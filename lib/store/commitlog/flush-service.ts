@@ -5,6 +5,8 @@ import type { PutMessageStatus } from "../types.ts";
 import type { CommitLog } from "./commit-log.ts";
 
 const PAGE_BYTES = 4096;
+/** So many senders of one turn are worth a flush of their own: the other connections' messages are stored while it runs. */
+const EARLY_WAITERS = 16;
 /** Senders that wait for one flush; more would only time out. */
 const WAITERS_MAX = 200_000;
 
@@ -93,23 +95,32 @@ export class FlushService {
     if (this.flushing !== undefined) this.wokenMeanwhile = true;
     if (this.roundScheduled || this.flushing !== undefined || this.failure !== undefined) return;
     this.roundScheduled = true;
-    setImmediate(() => {
-      this.roundScheduled = false;
-      void this.flush().catch(() => {});
+    queueMicrotask(() => {
+      if (this.waiting >= EARLY_WAITERS) this.startRound();
+      else setImmediate(() => this.startRound());
     });
+  }
+
+  private startRound(): void {
+    this.roundScheduled = false;
+    void this.flush().catch(() => {});
   }
 
   /** Flushes everything committed so far; a call during a flush waits for the next one. Rejects once a flush has failed. */
   async flush(): Promise<void> {
     while (this.flushing !== undefined) await this.flushing;
     if (this.failure !== undefined) throw this.failure;
-    this.flushing = this.flushOnce().finally(() => {
-      this.flushing = undefined;
-    });
-    await this.flushing;
-    if (this.waiting === 0 && !this.wokenMeanwhile) return;
+    await this.begin();
+    if (this.waiting > 0 && this.flushing === undefined) this.wake();
+  }
+
+  private begin(): Promise<void> {
     this.wokenMeanwhile = false;
-    this.wake();
+    const round: Promise<void> = this.flushOnce().finally(() => {
+      if (this.flushing === round) this.flushing = undefined;
+    });
+    this.flushing = round;
+    return round;
   }
 
   private async flushOnce(): Promise<void> {
@@ -128,6 +139,8 @@ export class FlushService {
       throw this.failure;
     }
     if (target > log.flushedWhere) log.flushedWhere = target;
+    // The disk gets its next work before this round's senders are answered.
+    if (this.wokenMeanwhile) void this.begin().catch(() => {});
     // With the transient store the newest record may not be in a file yet: its time is then not claimed.
     this.listener.onFlushed(target >= stampEnd ? stamp : 0);
     this.answer("PUT_OK", log.flushedWhere);
