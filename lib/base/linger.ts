@@ -23,10 +23,16 @@ export class Linger {
   #lastTurn = 0;
   #waitedMs = 0;
   #looking = false;
+  #held = false;
 
   /** The loop does not sleep now. */
   get looking(): boolean {
     return this.#looking;
+  }
+
+  /** Turns so far; differences count. */
+  get turns(): number {
+    return this.#turns;
   }
 
   /** 0: the loop sleeps whenever it has nothing to do. */
@@ -38,8 +44,8 @@ export class Linger {
 
   /** A turn that served `frames` requests or answers is over. */
   turnDone(frames: number): void {
-    if (this.#windowMs === 0) return;
     this.#turns = (this.#turns + 1) | 0;
+    if (this.#windowMs === 0) return;
     const before = this.#lastTurn;
     this.#lastTurn = performance.now();
     if (frames >= BUSY_TURN_FRAMES) {
@@ -57,6 +63,23 @@ export class Linger {
       this.#closeTurns = 0;
       this.#credit = CREDIT_FIRST_MS;
     }
+    if (!this.#held) this.#begin();
+  }
+
+  /** Answers wait for the disk: no peer sends its next request before `answered`. */
+  hold(): void {
+    this.#held = true;
+  }
+
+  /** They have left. */
+  answered(): void {
+    this.#held = false;
+    if (this.#windowMs === 0) return;
+    this.#lastTurn = performance.now();
+    if (this.#credit > 0 && !this.#looking) this.#begin();
+  }
+
+  #begin(): void {
     this.#looking = true;
     this.#seen = this.#turns;
     setImmediate(this.#look);
@@ -73,7 +96,7 @@ export class Linger {
       this.#looking = false;
       return;
     }
-    if (this.#credit === 0) this.#looking = false;
+    if (this.#credit === 0 || this.#held) this.#looking = false;
     else setImmediate(this.#look);
   };
 }

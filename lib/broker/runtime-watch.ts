@@ -13,7 +13,7 @@ import { PauseLog } from "./pause-log.ts";
 const MIB = 1024 * 1024;
 
 /** Fewer cores have none to spare for a loop that looks again. */
-const LINGER_CPUS_MIN = 4;
+const LINGER_CPUS_MIN = 2;
 const LINGER_MICROSECONDS = 150;
 
 /** What a JVM has flags for, and mq has keys for: the memory limit and the log of pauses. */

@@ -23,7 +23,7 @@ export const mqKeys = {
   ),
   mqLoopLinger: key.int(
     -1,
-    "microseconds that the event loop looks again before it sleeps, while one request follows another at once: less latency for a core's time; 0 = never, -1 = 150 on four cores and more",
+    "microseconds that the event loop looks again before it sleeps, while one request follows another at once: less latency for a core's time; 0 = never, -1 = 150 on two cores and more",
     { min: -1, max: 1000 },
   ),
   mqPauseLogPath: key.optional(

@@ -51,3 +51,24 @@ test("never in a busy loop, a quiet one, or when it is off", async () => {
   closeTurns(off, 1);
   expect(off.looking).toBe(false);
 });
+
+test("not while answers wait for the disk; from the answer on", async () => {
+  const linger = new Linger();
+  linger.set(1000);
+  linger.hold();
+  closeTurns(linger, 1);
+  expect(linger.looking).toBe(false);
+  linger.answered();
+  expect(linger.looking).toBe(true);
+  linger.hold();
+  linger.turnDone(1);
+  await asleep(linger);
+  linger.answered();
+  expect(linger.looking).toBe(true);
+  await asleep(linger);
+
+  const off = new Linger();
+  closeTurns(off, 1);
+  off.answered();
+  expect(off.looking).toBe(false);
+});

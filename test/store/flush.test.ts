@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { linger } from "../../lib/base/linger.ts";
 import { checkStore } from "../../lib/store/check.ts";
 import { CommitLog } from "../../lib/store/commitlog/commit-log.ts";
 import { FlushService } from "../../lib/store/commitlog/flush-service.ts";
@@ -169,6 +170,95 @@ describe("group commit", () => {
     await again.shutdown();
   });
 
+  describe("a write on the loop", () => {
+    /** Remembers of each write whether the loop did it; `before` runs in front of it. */
+    function watchWrites(store: Store, before: () => void = () => {}): boolean[] {
+      const seen: boolean[] = [];
+      const write = TransientStore.prototype.write;
+      store.log.transient!.write = async function (entry, start, bytes, onLoop) {
+        seen.push(onLoop);
+        before();
+        return write.call(this, entry, start, bytes, onLoop);
+      };
+      return seen;
+    }
+
+    async function send(store: Store, turns = 1, bytes = 10): Promise<PutMessageStatus> {
+      const { physicalEnd } = store.append(message("T", 0, Buffer.alloc(bytes, "x")));
+      for (let i = 0; i < turns; i++) linger.turnDone(1);
+      return durable(store, physicalEnd);
+    }
+
+    test("only for a sender who is alone, behind many quick rounds, and not behind a slow one", async () => {
+      using dir = new TempDir();
+      const store = await openStore(smallConfig(dir.path, SYNC));
+      let delayMs = 0;
+      const writes = watchWrites(store, () => Bun.sleepSync(delayMs));
+      for (let i = 0; i < 1000 && writes.at(-1) !== true; i++) expect(await send(store)).toBe("PUT_OK");
+      expect(writes.indexOf(true)).toBeGreaterThanOrEqual(64);
+      // Somebody else spoke meanwhile: the loop has work.
+      await send(store, 3);
+      expect(writes.at(-1)).toBe(false);
+      await send(store, 1, 20_000);
+      expect(writes.at(-1)).toBe(false);
+      delayMs = 3;
+      await send(store);
+      delayMs = 0;
+      for (let i = 0; i < 64; i++) {
+        await send(store);
+        expect(writes.at(-1)).toBe(false);
+      }
+      await store.shutdown();
+      expect(checkStore(smallConfig(dir.path, SYNC)).problems).toEqual([]);
+    });
+
+    test("its failure is every flush's failure", async () => {
+      using dir = new TempDir();
+      const fatal: Error[] = [];
+      const store = await openStore(smallConfig(dir.path, SYNC), { onFatal: (error) => fatal.push(error) });
+      let failing = false;
+      const writes = watchWrites(store, () => {
+        if (failing && writes.at(-1) === true) throw new Error("input/output error");
+      });
+      for (let i = 0; i < 1000 && writes.at(-1) !== true; i++) await send(store);
+      failing = true;
+      let status: PutMessageStatus = "PUT_OK";
+      for (let i = 0; i < 1000 && status === "PUT_OK"; i++) status = await send(store);
+      expect(status).toBe("SERVICE_NOT_AVAILABLE");
+      expect(fatal).toHaveLength(1);
+      expect(store.append(message("T", 0, "x")).status).toBe("SERVICE_NOT_AVAILABLE");
+      await store.shutdown();
+    });
+  });
+
+  test("a pipelined turn has its flush at once; what comes meanwhile goes with the next, which leaves before anyone is answered", async () => {
+    using dir = new TempDir();
+    const store = await openStore(smallConfig(dir.path, SYNC));
+    const order: string[] = [];
+    const write = TransientStore.prototype.write;
+    store.log.transient!.write = function (entry, start, bytes, onLoop) {
+      order.push("write");
+      return write.call(this, entry, start, bytes, onLoop);
+    };
+    const sendMany = (): Promise<unknown> =>
+      Promise.all(
+        Array.from({ length: 16 }, async () => {
+          await durable(store, store.append(message("T", 0, "x")).physicalEnd);
+          order.push("answer");
+        }),
+      );
+    const first = sendMany();
+    // The loop has not come round: only microtasks ran.
+    for (let i = 0; i < 5; i++) await Promise.resolve();
+    expect(order).toEqual(["write"]);
+    const second = sendMany();
+    await Promise.all([first, second]);
+    expect(order.slice(0, 3)).toEqual(["write", "write", "answer"]);
+    expect(order.filter((step) => step === "write")).toHaveLength(2);
+    expect(store.log.flushedWhere).toBe(store.log.maxOffset);
+    await store.shutdown();
+  });
+
   test("flush and slave are waited for together; the slave's failure is the one told", async () => {
     using dir = new TempDir();
     let replicated: PutMessageStatus = "PUT_OK";
@@ -265,8 +355,8 @@ describe("transientStorePoolEnable", () => {
     const body = Buffer.alloc(1111, "x");
     let cut = 0;
     const write = TransientStore.prototype.write;
-    store.log.transient!.write = async function (entry, start, bytes) {
-      const written = await write.call(this, entry, start, bytes);
+    store.log.transient!.write = async function (entry, start, bytes, onLoop) {
+      const written = await write.call(this, entry, start, bytes, onLoop);
       // The next append comes while the end of what is committed lies inside a record.
       queueMicrotask(() => {
         cut++;

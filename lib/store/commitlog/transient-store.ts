@@ -97,25 +97,28 @@ export class TransientStore {
     return bytes;
   }
 
-  /** Writes to the files what is there, if it is `leastPages` pages or ends a file; one commit runs at a time. */
-  commit(leastPages: number): Promise<void> {
+  /**
+   * Writes to the files what is there, if it is `leastPages` pages or ends a file; one commit runs at a time. `onLoop`: in this
+   * thread, which stands still meanwhile.
+   */
+  commit(leastPages: number, onLoop = false): Promise<void> {
     if (this.committing !== undefined) return this.committing;
     if (this.abandoned) return Promise.resolve();
     if (this.behindBytes === 0 || (this.buffers.length === 1 && this.behindBytes < leastPages * PAGE_BYTES)) {
       return Promise.resolve();
     }
-    this.committing = this.commitAll().finally(() => {
+    this.committing = this.commitAll(onLoop).finally(() => {
       this.committing = undefined;
     });
     return this.committing;
   }
 
-  private async commitAll(): Promise<void> {
+  private async commitAll(onLoop: boolean): Promise<void> {
     for (;;) {
       const entry = this.buffers[0];
       if (entry === undefined) return;
       const end = entry.wrotePosition;
-      while (entry.file.wrotePosition < end) await this.commitSlice(entry, end);
+      while (entry.file.wrotePosition < end) await this.commitSlice(entry, end, onLoop);
       if (!this.dropWhenDone(entry)) return;
     }
   }
@@ -144,10 +147,10 @@ export class TransientStore {
     }
   }
 
-  private async commitSlice(entry: TransientBuffer, end: number): Promise<void> {
+  private async commitSlice(entry: TransientBuffer, end: number, onLoop: boolean): Promise<void> {
     const { file, mapping } = entry;
     const start = file.wrotePosition;
-    const done = start + (await this.write(entry, start, Math.min(end - start, WRITE_BYTES_MAX)));
+    const done = start + (await this.write(entry, start, Math.min(end - start, WRITE_BYTES_MAX), onLoop));
     file.wrotePosition = done;
     // What stands before it may have been written into the mapping, which only a flush brings to the disk.
     if (this.durable && file.flushedPosition === start) file.flushedPosition = done;
@@ -157,8 +160,9 @@ export class TransientStore {
   }
 
   /** One write; apart so that tests can make it fail or wait. */
-  write(entry: TransientBuffer, start: number, bytes: number): Promise<number> {
-    return writeSlice(entry, start, bytes);
+  async write(entry: TransientBuffer, start: number, bytes: number, onLoop: boolean): Promise<number> {
+    if (!onLoop) return writeSlice(entry, start, bytes);
+    return writeSync(descriptorOf(entry), entry.mapping.buffer, start, bytes, start);
   }
 
   /** Gives back a buffer whose file is full and written; true when there may be a next one. */
@@ -183,11 +187,15 @@ export class TransientStore {
   }
 }
 
+function descriptorOf({ file, durable }: TransientBuffer): number {
+  return durable >= 0 ? durable : file.descriptor;
+}
+
 /** Writes `bytes` from `start` on where the file has them; resolves to how many were written. */
 function writeSlice(entry: TransientBuffer, start: number, bytes: number): Promise<number> {
-  const { file, mapping, durable } = entry;
+  const { mapping } = entry;
   return new Promise((resolve, reject) => {
-    write(durable >= 0 ? durable : file.descriptor, mapping.buffer, start, bytes, start, (error, written) =>
+    write(descriptorOf(entry), mapping.buffer, start, bytes, start, (error, written) =>
       error ? reject(error) : resolve(written),
     );
   });
