@@ -1,4 +1,5 @@
 import type { Socket } from "bun";
+import { beforeOutput } from "../base/before-output.ts";
 
 /** Buffer that a connection fills during a turn. The first few of a turn (as a rule the one that sent the chunk) get a large one, */
 const LARGE_CHUNK_BYTES = 256 * 1024;
@@ -214,9 +215,13 @@ export class Output {
   }
 }
 
-/** Bytes taken; -1 when the socket is closed, or fails: one peer's trouble must not keep the others' output from leaving. */
+/**
+ * Bytes taken; -1 when the socket is closed, or fails: one peer's trouble must not keep the others' output from leaving. Also when what
+ * the bytes say could not be made true before.
+ */
 function writeTo(socket: Socket<unknown>, buffer: Uint8Array, start: number, bytes: number): number {
   try {
+    beforeOutput();
     return socket.write(buffer, start, bytes);
   } catch {
     return -1;

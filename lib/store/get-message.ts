@@ -161,6 +161,7 @@ export class GetMessage {
     result: GetMessageResult,
     chosen: Chosen,
   ): number {
+    this.#log.settle();
     const { maxIndex } = queue;
     const { files } = this.#log;
     const filterBytes = Math.max(

@@ -86,7 +86,12 @@ class LogStore implements MessageStore, CommitLogFollower {
     this.storeHost = options.storeHost ?? Buffer.from([127, 0, 0, 1, 0, 0, 0x2a, 0x9f]);
     const { workerEntry } = options;
     const directories = commitLogDirectories(config);
-    this.log = new CommitLog({ config, directories, follower: this, workerEntry, logger });
+    const onFatal = (error: Error) => this.fail(error);
+    const onWriteFailed = (error: Error): void => {
+      logger.error(`${error.message}; the store takes no more writes`);
+      this.fail(error);
+    };
+    this.log = new CommitLog({ config, directories, follower: this, workerEntry, logger, onWriteFailed });
     this.queues = new ConsumeQueueStore(config, this.log, logger);
     this.index = config.messageIndexEnable ? new IndexService(config, logger) : undefined;
     const touch: ConsumeQueueStore["touch"] = (file, start, end) => this.log.allocator.touchRange(file, start, end);
@@ -97,7 +102,6 @@ class LogStore implements MessageStore, CommitLogFollower {
     const { groupsBehind } = listeners;
     const parts = { files: this.log.files, queues: this.queues, index: this.index, groupsBehind };
     this.cleaner = new CleanService(config, parts, logger, { usedPercent: options.usedPercent });
-    const onFatal = (error: Error) => this.fail(error);
     this.reput = new Reput(this.log, config.brokerRole === "SLAVE", this, onFatal, logger);
     this.flushService = new FlushService(
       this.log,

@@ -141,4 +141,10 @@ export function usesPool(config: StoreConfig): boolean {
   return config.transientStorePoolEnable && config.flushDiskType === "ASYNC_FLUSH" && config.brokerRole !== "SLAVE";
 }
 
+/** Whether the records of a turn are written into the file by one call; warm files are wanted in memory, mapped. */
+export function usesStage(config: StoreConfig): boolean {
+  const { flushDiskType, brokerRole, warmMapedFileEnable } = config;
+  return flushDiskType === "ASYNC_FLUSH" && brokerRole !== "SLAVE" && !usesPool(config) && !warmMapedFileEnable;
+}
+
 const WARM_FILES = 2;

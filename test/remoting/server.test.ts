@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { AssertionError } from "../../lib/base/assert.ts";
+import { addBeforeOutput, removeBeforeOutput } from "../../lib/base/before-output.ts";
 import { LogLimit } from "../../lib/base/log-limit.ts";
 import { encodeRequest, encodeResponse } from "../../lib/remoting/command.ts";
 import { FULL_CHUNK_BYTES, PEER_FAULT_LINES_MAX } from "../../lib/remoting/connection.ts";
@@ -382,6 +383,32 @@ describe("fairness", () => {
     await own.close(0);
     expect(most).toBeLessThanOrEqual(2 * (FULL_CHUNK_BYTES / frame.length + 1));
   });
+});
+
+test("what must be done before an answer is done before; where it fails no answer leaves", async () => {
+  await using peer = await RawPeer.connect(server.port);
+  let done = 0;
+  let failing = false;
+  const task = (): void => {
+    if (failing) throw new Error("not on the disk");
+    done++;
+  };
+  addBeforeOutput(task);
+  try {
+    peer.send(request(ECHO, 1, "first"));
+    await peer.received(1);
+    expect(done).toBeGreaterThan(0);
+    failing = true;
+    await using other = await RawPeer.connect(server.port);
+    other.send(request(ECHO, 2, "second"));
+    await Bun.sleep(30);
+    expect(other.frames).toEqual([]);
+  } finally {
+    removeBeforeOutput(task);
+  }
+  await using later = await RawPeer.connect(server.port);
+  later.send(request(ECHO, 3, "third"));
+  expect((await later.received(1))[0]?.body?.toString()).toBe("third");
 });
 
 describe("life of a connection", () => {

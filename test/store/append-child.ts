@@ -1,3 +1,4 @@
+import { beforeOutput } from "../../lib/base/before-output.ts";
 import { createMessageStore } from "../../lib/store/message-store.ts";
 import { LogLines, message, smallConfig } from "./store-fixture.ts";
 
@@ -23,5 +24,6 @@ for (;;) {
     store.awaitDurable(physicalEnd, true, () => acknowledged.push(number));
   }
   while (acknowledged.length < 20) await new Promise((resolve) => setImmediate(resolve));
+  beforeOutput();
   process.stdout.write(`${acknowledged.join("\n")}\n`);
 }

@@ -160,6 +160,7 @@ describe("a pull", () => {
     const reader = reads(store, dir.path, {}, logger);
     for (let i = 0; i < 10; i++) store.append(message("T", 0, `m${i}`));
     const entry = reader.getQueueEntry("T", 0, 4)!;
+    store.log.settle();
     store.log.files.first!.view.setInt32(entry.physicalOffset, 7);
     const first = await reader.getMessage("T", 0, 0, 32, undefined);
     expect(first.nextBeginOffset).toBe(4);
@@ -181,6 +182,7 @@ describe("offset by time", () => {
     const times = [100, 200, 200, 200, 300, 500];
     for (const time of times) {
       const { physicalOffset } = store.append(message("T", 0, "body"));
+      store.log.settle();
       const file = store.log.files.findByOffset(physicalOffset)!;
       file.view.setInt32(physicalOffset - file.fileFromOffset + 56, 0);
       file.view.setInt32(physicalOffset - file.fileFromOffset + 60, time);

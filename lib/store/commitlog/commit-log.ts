@@ -1,7 +1,7 @@
 import { dirname } from "node:path";
 import { assert } from "../../base/assert.ts";
 import { now } from "../../base/clock.ts";
-import { errorText, MqError } from "../../base/errors.ts";
+import { errorText } from "../../base/errors.ts";
 import type { Logger } from "../../base/log.ts";
 import { BatchItem } from "../../message/batch.ts";
 import { encodeRecord, type RecordPlace, storedPropertiesBytes, storedSysFlag } from "../../message/encode-record.ts";
@@ -22,12 +22,15 @@ import { memoryBytes } from "../../os/memory.ts";
 import { deliverTimestamp, parseDelayLevels } from "../delay-levels.ts";
 import type { MappedFile } from "../mappedfile/mapped-file.ts";
 import { MappedFileQueue } from "../mappedfile/mapped-file-queue.ts";
-import { lockedBytes, type StoreConfig, usesPool } from "../store-config.ts";
+import { lockedBytes, type StoreConfig, usesPool, usesStage } from "../store-config.ts";
 import type { AppendResult, PutMessageStatus } from "../types.ts";
+import { AppendStage } from "./append-stage.ts";
 import { copyHead, copyItem } from "./batch-message.ts";
 import { type CommitLogFollower, DispatchRequest } from "./dispatch-request.ts";
 import { FileAllocator } from "./file-allocator.ts";
 import { readAt, syncDirectory } from "./file-io.ts";
+import { NextFile } from "./next-file.ts";
+import { PagesAhead } from "./pages-ahead.ts";
 import { type Topic, TopicNames } from "./topic-names.ts";
 import { type TransientBuffer, TransientStore } from "./transient-store.ts";
 
@@ -37,8 +40,6 @@ const SCHEDULE_TOPIC = "SCHEDULE_TOPIC_XXXX";
 const HOT_BYTES = Math.min(256 * 1024 * 1024, memoryBytes() / 16);
 /** Files that may wait for their last write with SYNC_FLUSH; one more is written into its mapping. */
 const SYNC_BUFFERS = 4;
-/** After a file could not be made, the disk is asked again this much later. */
-const CREATE_RETRY_MS = 1000;
 
 /** A range of the log in its file's mapping. Good for this turn; `file.retain()` keeps it longer. */
 export interface LogRange {
@@ -54,6 +55,8 @@ export interface CommitLogOptions {
   follower: CommitLogFollower;
   workerEntry?: string | undefined;
   logger?: Logger | undefined;
+  /** Records could not be written into the file: nobody may be told that they are stored. */
+  onWriteFailed?: ((error: Error) => void) | undefined;
 }
 
 /**
@@ -74,6 +77,10 @@ export class CommitLog {
   /** A file was made and its name is not yet durable. */
   namesDirty = false;
 
+  private readonly nextFile: NextFile;
+  private readonly ahead: PagesAhead;
+  /** Where records are encoded; undefined where that is a mapping or the transient store. */
+  private readonly stage: AppendStage | undefined;
   private readonly config: StoreConfig;
   private readonly follower: CommitLogFollower;
   private readonly logger: Logger | undefined;
@@ -94,11 +101,8 @@ export class CommitLog {
   private view: DataView = new DataView(new ArrayBuffer(0));
   private position = 0;
   private transientBuffer: TransientBuffer | undefined;
-  private touchAt = 0;
   /** The current file was found at start: its blocks may be missing (the JVM leaves files sparse). */
   private blocksUnknown = false;
-  private createFailedUntil = 0;
-  private createFailure = "";
 
   constructor(options: CommitLogOptions) {
     const { config } = options;
@@ -115,9 +119,12 @@ export class CommitLog {
     const warm = config.warmMapedFileEnable;
     const { workerEntry, logger } = options;
     this.allocator = new FileAllocator({ fileSize, warm, lockBytes: lockedBytes(config), workerEntry, logger });
+    this.nextFile = new NextFile(this.files, this.allocator, logger);
+    this.ahead = new PagesAhead(this.allocator, this.files);
     const syncMaster = config.flushDiskType === "SYNC_FLUSH" && config.brokerRole !== "SLAVE";
     if (usesPool(config)) this.transient = new TransientStore(config.transientStorePoolSize);
     else if (syncMaster && !config.readUnCommitted) this.transient = new TransientStore(SYNC_BUFFERS, true);
+    else if (usesStage(config)) this.stage = new AppendStage((error) => options.onWriteFailed?.(error));
     this.dispatchAtOnce =
       this.transient === undefined && (config.flushDiskType === "ASYNC_FLUSH" || config.readUnCommitted);
     this.topics = new TopicNames(config.autoMessageVersionOnTopicLen);
@@ -155,6 +162,7 @@ export class CommitLog {
 
   /** End of what is in the files. */
   get committedWhere(): number {
+    this.settle();
     if (this.transient === undefined) return this.maxOffset;
     const oldest = this.transient.oldestFile;
     return oldest === undefined ? this.maxOffset : oldest.fileFromOffset + oldest.wrotePosition;
@@ -182,11 +190,20 @@ export class CommitLog {
    * has no room for a first file.
    */
   start(): void {
+    this.stage?.start();
     this.allocator.start();
     if (this.current === undefined && this.config.brokerRole === "SLAVE") return;
     if (this.current === undefined) this.use(this.createNext());
     else if (!this.reserveBlocks()) this.logger?.error(`the store takes no writes: ${this.result.reason}`);
     if (!this.blocksUnknown) this.touch();
+  }
+
+  /**
+   * Brings what was appended in this turn into the file. Readers of the file call it, and every write to a socket does: before it
+   * nobody hears of those records. Throws where that fails: the store takes no more writes then.
+   */
+  settle(): void {
+    this.stage?.settle();
   }
 
   /** Appends one message and dispatches it in the same turn where it may be read at once. The result is reused. */
@@ -290,7 +307,7 @@ export class CommitLog {
       this.position += bytes;
       at += bytes;
       this.publishPosition();
-      if (this.position >= this.touchAt) this.touch();
+      if (this.position >= this.ahead.at) this.touch();
     }
     return undefined;
   }
@@ -373,11 +390,19 @@ export class CommitLog {
   private put(message: MessageInner, topic: Topic, physicalOffset: number): void {
     const { place } = this;
     place.physicalOffset = physicalOffset;
-    encodeRecord(this.buffer, this.view, this.position, message, topic.bytes, place);
-    this.position += place.size;
+    const { stage } = this;
+    const staged = stage === undefined ? -1 : stage.place(place.size);
+    if (stage !== undefined && staged >= 0) {
+      encodeRecord(stage.buffer, stage.view, staged, message, topic.bytes, place);
+      stage.add(place.size);
+      this.position += place.size;
+    } else {
+      encodeRecord(this.buffer, this.view, this.position, message, topic.bytes, place);
+      this.position += place.size;
+      this.publishPosition();
+    }
     this.lastStoreTimestamp = place.storeTimestamp;
-    this.publishPosition();
-    if (this.position >= this.touchAt) this.touch();
+    if (this.position >= this.ahead.at) this.touch();
   }
 
   private publishPosition(): void {
@@ -443,6 +468,7 @@ export class CommitLog {
 
   /** Writes the end-of-file blank: the rest of the file is unused. */
   private endCurrent(): void {
+    this.settle();
     const rest = this.files.fileSize - this.position;
     if (rest === 0) return;
     const blankAt = this.maxOffset;
@@ -454,23 +480,9 @@ export class CommitLog {
   }
 
   private createNext(startOffset = 0): MappedFile {
-    // A full disk is asked once a second, not once a message: every attempt allocates what is left of it.
-    if (performance.now() < this.createFailedUntil) throw new MqError(this.createFailure);
-    try {
-      const offset = this.files.nextFileOffset(startOffset);
-      const file = this.files.createNextWith((path) => this.allocator.open(path), startOffset);
-      assert(file.fileFromOffset === offset, "the new file starts where the last one ends");
-      this.namesDirty = true;
-      if (this.createFailure !== "") this.logger?.info("commit-log files can be made again", { file: file.path });
-      this.createFailure = "";
-      return file;
-    } catch (error) {
-      const failure = `cannot make the next commit-log file: ${errorText(error)}`;
-      if (this.createFailure !== failure) this.logger?.error(failure);
-      this.createFailure = failure;
-      this.createFailedUntil = performance.now() + CREATE_RETRY_MS;
-      throw new MqError(this.createFailure);
-    }
+    const file = this.nextFile.make(startOffset);
+    this.namesDirty = true;
+    return file;
   }
 
   private use(file: MappedFile): void {
@@ -486,7 +498,8 @@ export class CommitLog {
       this.buffer = this.transientBuffer.mapping.buffer;
       this.view = this.transientBuffer.view;
     }
-    this.touchAt = this.position;
+    this.stage?.use(file);
+    this.ahead.at = this.position;
   }
 
   /** Without memory for it the file is written directly, as with an exhausted pool. */
@@ -499,22 +512,17 @@ export class CommitLog {
     }
   }
 
-  /** Has pages ahead touched and, past half of the file, the next one made. */
   private touch(): void {
-    const { current, allocator } = this;
+    const { current, transientBuffer } = this;
     if (current === undefined) return;
-    const half = this.files.fileSize / 2;
-    const step = this.position + allocator.touchStepBytes;
-    this.touchAt = this.position < half ? Math.min(step, half) : step;
+    const writtenBy = transientBuffer !== undefined ? "memory" : this.stage !== undefined ? "calls" : "mapping";
     // Memory of SYNC_FLUSH is given back soon: what is touched ahead would only add to it.
-    if (this.transient?.durable !== true || this.transientBuffer === undefined)
-      allocator.touchAhead(this.transientBuffer ?? current, this.position);
-    if (this.position < half) return;
-    allocator.prepare(this.files.pathOf(this.files.nextFileOffset()), this.transientBuffer === undefined);
+    this.ahead.go(current, this.position, writtenBy, this.transient?.durable === true ? undefined : transientBuffer);
   }
 
   /** The bytes [physicalOffset, physicalOffset + size) where they are mapped; undefined when they are not all in one file's written part. */
   select(physicalOffset: number, size: number): LogRange | undefined {
+    this.settle();
     const file = this.files.findByOffset(physicalOffset);
     if (file === undefined) return undefined;
     const start = physicalOffset - file.fileFromOffset;
@@ -575,8 +583,9 @@ export class CommitLog {
     }
   }
 
-  /** Commits the transient store, ends the helper and unmaps. */
+  /** Writes what is staged, commits the transient store, ends the helper and unmaps. */
   async close(): Promise<void> {
+    this.stage?.close();
     await this.transient?.close();
     await this.allocator.close();
     this.current = undefined;

@@ -110,8 +110,11 @@ export class FileAllocator {
     return MappedFile.open(path, this.options.fileSize, { create: true, allocate: ready ? "none" : "whole" });
   }
 
-  /** Keeps pages touched ahead of `position` in `file`. Called when the writer has passed `touchAt`. */
-  touchAhead(file: Touchable, position: number): void {
+  /**
+   * Keeps pages touched ahead of `position` in `file`; with its descriptor they are brought into the page cache only, clean and not
+   * mapped. Called when the writer has passed `touchAt`.
+   */
+  touchAhead(file: Touchable, position: number, fd = -1): void {
     if (this.touchedFile !== file) {
       this.unlock(this.touchedFile);
       this.touchedFile = file;
@@ -126,21 +129,22 @@ export class FileAllocator {
     if (this.touchesPending >= SECOND_HELPER_AT) this.startSecond();
     while (this.touchedEnd < end && this.touchesUnderWay < TOUCHES_PENDING_MAX && file.retain()) {
       const bytes = Math.min(TOUCH_STEP_BYTES, file.fileSize - this.touchedEnd);
-      this.touchStep(file, bytes);
+      this.touchStep(file, bytes, fd);
       this.touchedEnd += bytes;
     }
   }
 
-  private touchStep(file: Touchable, bytes: number): void {
+  private touchStep(file: Touchable, bytes: number, fd: number): void {
     const { second } = this;
+    const address = fd >= 0 ? this.touchedEnd : file.address + this.touchedEnd;
     if (second !== undefined && !second.failed && !this.locks && second.pending < this.touchesPending) {
-      second.touch(file, this.touchedEnd, bytes);
+      second.touch(file, address, bytes, fd);
       return;
     }
     this.held.push(file);
     this.touchesPending++;
     const locking = this.locks ? "lock" : "";
-    this.post({ kind: "touch", address: file.address + this.touchedEnd, bytes, locking });
+    this.post({ kind: "touch", address, bytes, locking, fd });
   }
 
   private get touchesUnderWay(): number {
@@ -166,7 +170,7 @@ export class FileAllocator {
       this.held.push(file);
       this.touchesPending++;
       const bytes = Math.min(TOUCH_STEP_BYTES, end - at);
-      this.post({ kind: "touch", address: file.address + at, bytes, locking: "" });
+      this.post({ kind: "touch", address: file.address + at, bytes, locking: "", fd: -1 });
     }
   }
 
@@ -184,7 +188,7 @@ export class FileAllocator {
     if (file === undefined || !this.locks || this.worker === undefined || !file.retain()) return;
     this.held.push(file);
     this.touchesPending++;
-    this.post({ kind: "touch", address: file.address, bytes: file.fileSize, locking: "unlock" });
+    this.post({ kind: "touch", address: file.address, bytes: file.fileSize, locking: "unlock", fd: -1 });
   }
 
   /** Said once: from then on pages are touched only. */

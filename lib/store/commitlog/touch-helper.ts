@@ -28,11 +28,11 @@ export class TouchHelper {
     this.#worker.unref();
   }
 
-  /** Touches `bytes` at `at` of a file that the caller has retained for it. */
-  touch(file: Touchable, at: number, bytes: number): void {
+  /** Touches `bytes` of a file that the caller has retained for it: at an address, or at an offset of `fd`. */
+  touch(file: Touchable, address: number, bytes: number, fd: number): void {
     this.#held.push(file);
     this.pending++;
-    this.#post({ kind: "touch", address: file.address + at, bytes, locking: "" });
+    this.#post({ kind: "touch", address, bytes, locking: "", fd });
   }
 
   #post(request: AllocateRequest): void {

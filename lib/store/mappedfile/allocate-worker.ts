@@ -4,6 +4,7 @@ import { errorText } from "../../base/errors.ts";
 import { errnoText } from "../../os/libc.ts";
 import { lockPages, unlockPages } from "../../os/memlock.ts";
 import { mapFile, populateWrite, unmap } from "../../os/mmap.ts";
+import { bringIn } from "../../os/page-cache.ts";
 import { preallocate } from "../../os/preallocate.ts";
 
 /** One madvise: it holds the address space's lock, which a fault of the loop would wait for. */
@@ -11,9 +12,10 @@ const TOUCH_STEP_BYTES = 256 * 1024;
 /** Pages of a warmed file are touched and synced in pieces of this size. */
 const WARM_STEP_BYTES = 16 * 1024 * 1024;
 
+/** `touch`: pages at an address, or with a descriptor (else -1) those at that offset of the file, which are not mapped then. */
 export type AllocateRequest =
   | { kind: "allocate"; path: string; bytes: number; warm: boolean; touched: number }
-  | { kind: "touch"; address: number; bytes: number; locking: "" | "lock" | "unlock" }
+  | { kind: "touch"; address: number; bytes: number; locking: "" | "lock" | "unlock"; fd: number }
   | { kind: "stop" };
 
 export type AllocateReply =
@@ -39,7 +41,8 @@ export function runAllocateWorker(): void {
 
 function handle(request: Exclude<AllocateRequest, { kind: "stop" }>): AllocateReply {
   if (request.kind === "touch") {
-    const { address, bytes, locking } = request;
+    const { address, bytes, locking, fd } = request;
+    if (fd >= 0) return { kind: "touch", errno: cache(fd, address, bytes), lockErrno: 0 };
     const errno = locking === "unlock" ? 0 : touch(address, bytes);
     return { kind: "touch", errno, lockErrno: locking === "" ? 0 : inSteps(LOCKING[locking], address, bytes) };
   }
@@ -56,7 +59,11 @@ function touch(address: number, bytes: number): number {
   return inSteps(populateWrite, address, bytes);
 }
 
-function inSteps(call: (address: number, length: number) => number, address: number, bytes: number): number {
+function cache(fd: number, offset: number, bytes: number): number {
+  return inSteps((at, length) => bringIn(fd, at, length), offset, bytes);
+}
+
+function inSteps(call: (at: number, length: number) => number, address: number, bytes: number): number {
   for (let at = 0; at < bytes; at += TOUCH_STEP_BYTES) {
     const code = call(address + at, Math.min(TOUCH_STEP_BYTES, bytes - at));
     if (code !== 0) return code;
