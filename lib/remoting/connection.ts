@@ -300,6 +300,13 @@ export class SocketConnection implements Connection {
     }
   }
 
+  failed(): void {
+    // Not from inside the write that found it out: its caller still uses the output.
+    queueMicrotask(() => {
+      if (!this.#gone) this.terminate("error: what it was to be told was not stored");
+    });
+  }
+
   #broken(error: unknown): void {
     if (error instanceof FrameError) {
       this.#owner.peerFaults.write(`close connection: ${errorText(error)}`, { peer: this.remoteAddress });

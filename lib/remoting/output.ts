@@ -61,6 +61,8 @@ export interface OutputOwner {
   wrote(): void;
   /** `pendingBytes` grew or shrank. */
   pendingChanged(pendingBytes: number): void;
+  /** What was accepted may not be said any more, and is dropped. */
+  failed(): void;
 }
 
 /** Bytes on their way to one socket, in order: what the kernel left, then what this turn committed. Nothing is written before `flush` but large regions. */
@@ -182,6 +184,11 @@ export class Output {
   }
 
   #write(buffer: Uint8Array, start: number, bytes: number): number {
+    if (!isKept()) {
+      this.close();
+      this.#owner.failed();
+      return 0;
+    }
     const written = writeTo(this.#socket, buffer, start, bytes);
     if (written < 0) {
       this.close();
@@ -215,13 +222,19 @@ export class Output {
   }
 }
 
-/**
- * Bytes taken; -1 when the socket is closed, or fails: one peer's trouble must not keep the others' output from leaving. Also when what
- * the bytes say could not be made true before.
- */
-function writeTo(socket: Socket<unknown>, buffer: Uint8Array, start: number, bytes: number): number {
+/** Whether what the bytes say is true by now. */
+function isKept(): boolean {
   try {
     beforeOutput();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Bytes taken; -1 when the socket is closed, or fails: one peer's trouble must not keep the others' output from leaving. */
+function writeTo(socket: Socket<unknown>, buffer: Uint8Array, start: number, bytes: number): number {
+  try {
     return socket.write(buffer, start, bytes);
   } catch {
     return -1;

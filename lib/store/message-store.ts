@@ -533,6 +533,7 @@ class LogStore implements MessageStore, CommitLogFollower {
   }
 
   release(): void {
+    this.log.stage?.release();
     this.lock?.release();
   }
 }

@@ -39,7 +39,7 @@ export class CommitLogBytes implements ReplicationLog {
   }
 
   select(offset: number, bytesMax: number): StoreRange | undefined {
-    const file = this.log.files.findByOffset(offset);
+    const file = offset < this.maxOffset ? this.log.files.findByOffset(offset) : undefined;
     if (file === undefined) return undefined;
     const { range } = this;
     range.buffer = file.buffer;

@@ -401,7 +401,7 @@ test("what must be done before an answer is done before; where it fails no answe
     failing = true;
     await using other = await RawPeer.connect(server.port);
     other.send(request(ECHO, 2, "second"));
-    await Bun.sleep(30);
+    await until(() => other.closed);
     expect(other.frames).toEqual([]);
   } finally {
     removeBeforeOutput(task);

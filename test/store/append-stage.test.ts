@@ -124,12 +124,23 @@ describe("records of a turn", () => {
   });
 });
 
+test("a slave gets what is staged behind a record that needed no stage", async () => {
+  using dir = new TempDir();
+  const store = await openStore(smallConfig(dir.path, LARGE));
+  const large = store.append(message("T", 0, "x".repeat(600_000)));
+  const at = large.physicalOffset;
+  const { physicalEnd } = store.append(message("T", 0, "small"));
+  const range = store.replication.select(at, MIB);
+  expect(range!.end - range!.start).toBe(physicalEnd - at);
+  await store.shutdown();
+});
+
 test("a write that fails lets nothing leave, is told once, and nothing is stored any more; what was there before stays", async () => {
   using dir = new TempDir();
   const config = smallConfig(dir.path);
   const fatal: Error[] = [];
   let store = await openStore(config, { onFatal: (error) => fatal.push(error) });
-  store.append(message("T", 0, "kept"));
+  const keptEnd = store.append(message("T", 0, "kept")).physicalEnd;
   beforeOutput();
   AppendStage.prototype.writeSome = () => {
     throw new Error("EIO: input/output error");
@@ -143,7 +154,14 @@ test("a write that fails lets nothing leave, is told once, and nothing is stored
     "SERVICE_NOT_AVAILABLE",
     "the store takes no more writes: cannot write the commit log: EIO: input/output error",
   ]);
-  await store.shutdown();
+  // A slave is sent what is in the file only.
+  const { replication } = store;
+  expect(replication.maxOffset).toBe(keptEnd);
+  expect(replication.select(keptEnd, 1000)).toBeUndefined();
+  await store.shutdown({ keepLock: true });
+  // Connections are closed behind the store: until then nothing may leave.
+  expect(beforeOutput).toThrow("cannot write the commit log");
+  store.release();
   expect(beforeOutput).not.toThrow();
   AppendStage.prototype.writeSome = writeSome;
   store = await openStore(config);

@@ -259,6 +259,16 @@ describe("group commit", () => {
     await store.shutdown();
   });
 
+  test("a sender whose next message comes with the answer to its last is not left waiting", async () => {
+    using dir = new TempDir();
+    const store = await openStore(smallConfig(dir.path, { ...SYNC, syncFlushTimeout: 2000 }));
+    const sender = async (): Promise<void> => {
+      for (let i = 0; i < 200; i++) expect((await store.putMessage(message("T", 0, "x"))).status).toBe("PUT_OK");
+    };
+    await Promise.all([sender(), sender(), sender()]);
+    await store.shutdown();
+  });
+
   test("flush and slave are waited for together; the slave's failure is the one told", async () => {
     using dir = new TempDir();
     let replicated: PutMessageStatus = "PUT_OK";

@@ -63,19 +63,24 @@ export class AppendStage {
     }
   };
 
-  /** At the end of a turn that had nothing to say to anybody. */
-  private readonly settleQuietly = (): void => {
+  /** The same; false where it fails, which `onFailed` was told. Ends a turn that had nothing to say to anybody. */
+  readonly settleQuietly = (): boolean => {
     try {
       this.settle();
+      return true;
     } catch {
-      // `onFailed` was told.
+      return false;
     }
   };
 
   private write(): void {
     const { file, used } = this;
     assert(file !== undefined, "a stage in use has a file");
-    for (let at = 0; at < used; ) at += this.writeSome(file.descriptor, at, used - at, file.wrotePosition + at);
+    for (let at = 0; at < used; ) {
+      const bytes = this.writeSome(file.descriptor, at, used - at, file.wrotePosition + at);
+      if (bytes <= 0) throw new Error(`${file.path} took ${bytes} of ${used - at} bytes`);
+      at += bytes;
+    }
     file.wrotePosition += used;
     this.used = 0;
   }
@@ -85,10 +90,13 @@ export class AppendStage {
     return writeSync(fd, this.buffer, at, bytes, position);
   }
 
-  /** Writes what is left. */
+  /** Writes what is left. Where a write failed, nothing may leave a connection before all are closed and `release` is called. */
   close(): void {
-    this.settleQuietly();
-    removeBeforeOutput(this.settle);
+    if (this.settleQuietly()) this.release();
     this.file = undefined;
+  }
+
+  release(): void {
+    removeBeforeOutput(this.settle);
   }
 }

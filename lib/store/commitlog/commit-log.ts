@@ -80,7 +80,7 @@ export class CommitLog {
   private readonly nextFile: NextFile;
   private readonly ahead: PagesAhead;
   /** Where records are encoded; undefined where that is a mapping or the transient store. */
-  private readonly stage: AppendStage | undefined;
+  readonly stage: AppendStage | undefined;
   private readonly config: StoreConfig;
   private readonly follower: CommitLogFollower;
   private readonly logger: Logger | undefined;
@@ -162,7 +162,7 @@ export class CommitLog {
 
   /** End of what is in the files. */
   get committedWhere(): number {
-    this.settle();
+    if (this.stage?.settleQuietly() === false) return this.current!.fileFromOffset + this.current!.wrotePosition;
     if (this.transient === undefined) return this.maxOffset;
     const oldest = this.transient.oldestFile;
     return oldest === undefined ? this.maxOffset : oldest.fileFromOffset + oldest.wrotePosition;

@@ -124,13 +124,15 @@ export class FlushService {
     while (this.flushing !== undefined) await this.flushing;
     if (this.failure !== undefined) throw this.failure;
     await this.begin();
-    if (this.waiting > 0 && this.flushing === undefined) this.wake();
   }
 
   private begin(): Promise<void> {
     this.wokenMeanwhile = false;
     const round: Promise<void> = this.flushOnce().finally(() => {
-      if (this.flushing === round) this.flushing = undefined;
+      if (this.flushing !== round) return;
+      this.flushing = undefined;
+      // Who came while this round's senders were answered waits for the next one.
+      if (this.wokenMeanwhile || this.waiting > 0) this.wake();
     });
     this.flushing = round;
     return round;
@@ -216,6 +218,7 @@ export class FlushService {
       const time = performance.now();
       while (this.waiting > 0 && this.deadlines[this.head]! <= time) this.pop("FLUSH_DISK_TIMEOUT");
       this.compact();
+      if (this.waiting === 0) linger.answered();
       this.armTimeout();
     }, delay);
   }

@@ -150,7 +150,9 @@ export class TransientStore {
   private async commitSlice(entry: TransientBuffer, end: number, onLoop: boolean): Promise<void> {
     const { file, mapping } = entry;
     const start = file.wrotePosition;
-    const done = start + (await this.write(entry, start, Math.min(end - start, WRITE_BYTES_MAX), onLoop));
+    const written = await this.write(entry, start, Math.min(end - start, WRITE_BYTES_MAX), onLoop);
+    if (written <= 0) throw new Error(`${file.path} took ${written} of ${end - start} bytes`);
+    const done = start + written;
     file.wrotePosition = done;
     // What stands before it may have been written into the mapping, which only a flush brings to the disk.
     if (this.durable && file.flushedPosition === start) file.flushedPosition = done;
