@@ -3,6 +3,7 @@ import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { createBroker } from "../../lib/broker/broker.ts";
 import { defaultBrokerConfig } from "../../lib/config/broker-config.ts";
+import { freePort } from "../../lib/os/free-port.ts";
 import { createRemotingClient } from "../../lib/remoting/client.ts";
 import { RequestCode, ResponseCode } from "../../lib/remoting/codes.ts";
 import { StoreLock } from "../../lib/store/store-lock.ts";
@@ -126,7 +127,8 @@ describe("start", () => {
   });
 
   test("a fast port that is taken is a notice, not an error", async () => {
-    const taken = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+    // Not of the range of outgoing connections: the ports beside it are wanted too.
+    const taken = Bun.listen({ hostname: "127.0.0.1", port: freePort(), socket: { data() {} } });
     const fixture = await BrokerFixture.start({ listenPort: taken.port + 2 });
     try {
       expect(fixture.broker.fastListenPort).toBe(0);
