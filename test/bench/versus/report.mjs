@@ -93,6 +93,9 @@ function table(header, rows) {
   return [line(header), `| ${widths.map((width) => "-".repeat(width)).join(" | ")} |`, ...rows.map(line)].join("\n");
 }
 
+/** Said once above the table: it is so in every row. */
+const NOT_TUNED = KINDS.map((kind) => `${kind} NOT-TUNED`);
+
 const facts = ({ mq, java, machine, system, disk }) => JSON.stringify([mq, java, machine, system, disk]);
 
 /** docs/benchmarks.md from the rows that were run, in the order of `rows`. */
@@ -105,7 +108,10 @@ export function writeMarkdown(file, { rows: results }, rows) {
   const body = done.flatMap((row) => {
     const result = results[row.id];
     const cells = lines(row, result);
-    if (result.doubts) for (const line of cells) line[0] += ` [${result.doubts.join(", ")}]`;
+    const doubts = result.doubts?.filter((doubt) => !NOT_TUNED.includes(doubt)) ?? [];
+    if (doubts.length > 0) for (const line of cells) line[0] += ` [${doubts.join(", ")}]`;
+    if (result.machine !== newest.machine || result.mq !== newest.mq)
+      for (const line of cells) line[0] += ` {${result.machine.split(" of ")[0]}, ${result.date.slice(0, 10)}}`;
     if (result.note) cells[0][0] += ` (${result.note})`;
     return cells;
   });
@@ -137,6 +143,10 @@ Figures are medians of the rounds. Brokers take turns (A B A B, then B A), each 
 three more turns for itself; a ratio is taken round by round, its lowest and highest stand in brackets. A closed loop's latencies
 are service times; those of the steady rate count from the intended time of sending. CLIENT-BOUND marks a turn in which the generator's
 thread was the limit: the broker can do more. Absolute figures are this machine's; the ratios are what is claimed.
+
+Rows with curly braces were taken earlier, on the machine and the day that stand there. The machine's kernel is not tuned for either broker
+(\`mq tune\` says what it would change). From 2026-11-30 on, free memory is filled with file pages before each row, as on a machine that has
+run for a while; a fresh virtual machine gets each page from its host at the first use, which then is what is measured.
 
 ${table(
   ["what", "which"],
