@@ -23,8 +23,8 @@ import { MQ_VERSION } from "./version.ts";
 /** Without a rate, production while the backlog is read is this part of what filling reached. */
 const RATE_PART = 0.1;
 
-const { count: _count, gate: _gate, ...sharedArgs } = loadArgs;
-const { count: _countEntry, gate: _gateEntry, ...sharedEntries } = loadEntries;
+const { count: _count, gate: _gate, repeat: _repeat, ...sharedArgs } = loadArgs;
+const { count: _countEntry, gate: _gateEntry, repeat: _repeatEntry, ...sharedEntries } = loadEntries;
 
 export const benchBacklogCommand = defineCommand({
   meta: {
@@ -37,7 +37,7 @@ export const benchBacklogCommand = defineCommand({
   },
   async run({ args, rawArgs }) {
     const { fill, ...given } = parseFlags(v.object({ ...sharedEntries, fill: v.optional(messageRate, "200k") }), args);
-    const flags = { ...given, count: undefined, gate: undefined };
+    const flags = { ...given, count: undefined, gate: undefined, repeat: 1 };
     checkExportPaths(flags);
     const partial = planOf(flags, { kind: "plain", sends: true, receives: true });
     const namesrvAddr = flags.namesrv ?? process.env.NAMESRV_ADDR ?? DEFAULT_NAMESRV_ADDR;

@@ -1,5 +1,5 @@
-import { ExitCode } from "../lib/base/errors.ts";
-import { brokerRuntime } from "../lib/bench/cluster-facts.ts";
+import { ExitCode, errorText } from "../lib/base/errors.ts";
+import { type BrokerFacts, brokerRuntime } from "../lib/bench/cluster-facts.ts";
 import { missedLimits, parseGate } from "../lib/bench/gate.ts";
 import { Histogram } from "../lib/bench/histogram.ts";
 import { delayOf } from "../lib/bench/load/delay-levels.ts";
@@ -28,6 +28,9 @@ import { MQ_VERSION } from "./version.ts";
 /** [mq bench] A limit was missed; messages were lost or corrupt (wins over it); the run says nothing (--strict). */
 export const BenchExit = { missed: 2, lost: 3, invalid: 4 } as const;
 
+/** Of several runs the first of these counts. */
+const EXIT_ORDER = [BenchExit.lost, EXIT_INTERRUPTED, BenchExit.missed, BenchExit.invalid, ExitCode.failure];
+
 export interface BenchRun {
   verb: string;
   options: VerbOptions;
@@ -36,11 +39,59 @@ export interface BenchRun {
   from: "first" | "last";
 }
 
-/** One verb from flags to exit code: finds or makes the topic, runs the load, prints, writes what was asked for. */
-export async function runVerb({ verb, options, flags, command, from }: BenchRun): Promise<void> {
+/** One verb from flags to exit code: finds or makes the topic, runs the load as often as it is wanted, prints, writes what was asked for. */
+export async function runVerb(bench: BenchRun): Promise<void> {
+  const { flags, command } = bench;
   const limits = flags.gate === undefined ? [] : parseGate(flags.gate);
   checkExportPaths(flags);
   const startedAt = Date.now();
+  const runs: RunRecord[] = [];
+  const codes: number[] = [];
+  let result: BenchResult | undefined;
+  const interrupt = onInterrupt();
+  try {
+    while (runs.length < flags.repeat && !interrupt.stopped()) {
+      if (flags.repeat > 1) say(`run ${runs.length + 1} of ${flags.repeat}`);
+      const found = await once(bench, interrupt.stopped).catch((error: unknown) => {
+        if (result === undefined) throw error;
+        warn(`run ${runs.length + 1} ended: ${errorText(error)}; what was found before is kept`);
+      });
+      if (found === undefined) {
+        codes.push(ExitCode.failure);
+        break;
+      }
+      const { run, brokers } = found;
+      run.round = runs.length;
+      runs.push(run);
+      const missed = missedLimits(run, limits);
+      if (flags.gate !== undefined) run.gate = { text: flags.gate, missed };
+      result ??= {
+        schema: RESULT_SCHEMA,
+        mq: MQ_VERSION,
+        command,
+        startedAt,
+        machine: machineFacts(),
+        brokers: brokers.map(({ host: _, port: __, ...rest }) => rest),
+        runs,
+      };
+      if (runs.length === 1) addTune(result, brokers);
+      print(summaryText(result, run));
+      for (const line of missed) say(`missed ${line}`);
+      codes.push(exitCode(run, missed, flags.strict));
+    }
+  } finally {
+    interrupt.end();
+  }
+  const written = result === undefined ? [] : await exportResult(result, flags);
+  if (written.length > 0) say(`saved ${written.join(" ")}`);
+  process.exitCode = EXIT_ORDER.find((code) => codes.includes(code)) ?? ExitCode.ok;
+}
+
+/** One run on a topic that is looked up for it: what an earlier run left there is none of its messages. */
+async function once(
+  { verb, options, flags, from }: BenchRun,
+  stopped: () => boolean,
+): Promise<{ run: RunRecord; brokers: readonly BrokerFacts[] }> {
   const namesrvAddr = flags.namesrv ?? process.env.NAMESRV_ADDR ?? DEFAULT_NAMESRV_ADDR;
   const partial = planOf(flags, options);
   const topic = await LoadTopic.open({
@@ -54,7 +105,6 @@ export async function runVerb({ verb, options, flags, command, from }: BenchRun)
     run: runName(),
     credentials: partial.credentials,
   });
-  const interrupt = onInterrupt();
   try {
     const delayMs = partial.delayLevel === 0 ? 0 : delayOf(topic.brokers[0]!.config, partial.delayLevel);
     const plan: LoadPlan = {
@@ -65,27 +115,10 @@ export async function runVerb({ verb, options, flags, command, from }: BenchRun)
       drainMs: partial.drainMs + delayMs,
       traceNamesrvAddr: flags.msgTraceEnable ? namesrvAddr : undefined,
     };
-    const run = await measured(plan, topic, verb, flags, interrupt.stopped);
-    run.interrupted = interrupt.stopped();
-    const missed = missedLimits(run, limits);
-    if (flags.gate !== undefined) run.gate = { text: flags.gate, missed };
-    const result: BenchResult = {
-      schema: RESULT_SCHEMA,
-      mq: MQ_VERSION,
-      command,
-      startedAt,
-      machine: machineFacts(),
-      brokers: topic.brokers.map(({ host: _, port: __, ...rest }) => rest),
-      runs: [run],
-    };
-    addTune(result, topic.brokers);
-    print(summaryText(result, run));
-    for (const line of missed) say(`missed ${line}`);
-    const written = await exportResult(result, flags);
-    if (written.length > 0) say(`saved ${written.join(" ")}`);
-    process.exitCode = exitCode(run, missed, flags.strict);
+    const run = await measured(plan, topic, verb, flags, stopped);
+    run.interrupted = stopped();
+    return { run, brokers: topic.brokers };
   } finally {
-    interrupt.end();
     const left = await topic.close(flags.keep, options.receives ? groupNames(partial) : []);
     if (left !== undefined) warn(`topic ${left} is left: it could not be deleted`);
   }

@@ -26,8 +26,8 @@ const RATE_MAX = 10_000_000;
 const WITHIN = 0.05;
 const SLO_DEFAULT = "p99<10ms,errors=0";
 
-const { rate: _rate, count: _count, gate: _gate, ...sharedArgs } = loadArgs;
-const { rate: _rateEntry, count: _countEntry, gate: _gateEntry, ...sharedEntries } = loadEntries;
+const { rate: _rate, count: _count, gate: _gate, repeat: _repeat, ...sharedArgs } = loadArgs;
+const { rate: _rateEntry, count: _countEntry, gate: _gateEntry, repeat: _repeatEntry, ...sharedEntries } = loadEntries;
 
 const flagsSchema = v.object({
   ...sharedEntries,
@@ -63,7 +63,7 @@ export const benchSweepCommand = defineCommand({
     const limits = parseGate(flags.slo);
     checkExportPaths(flags);
     const startedAt = Date.now();
-    const loadFlags: LoadFlags = { ...flags, rate: undefined, count: undefined, gate: undefined };
+    const loadFlags: LoadFlags = { ...flags, rate: undefined, count: undefined, gate: undefined, repeat: 1 };
     const sends = { kind: "plain", sends: true, receives: flags.consume } as const;
     const interrupt = onInterrupt();
     const where = {

@@ -48,6 +48,23 @@ describe("against a broker", () => {
     expect(run?.runtime?.["broker-a"] ?? Object.values(run?.runtime ?? {})[0]).toBeDefined();
   });
 
+  test("--repeat: runs of their own, which a comparison draws from; the worst one is the exit code", async () => {
+    const file = join(folder, "repeated.json");
+    const { exitCode, stdout, stderr } = await bench("e2e", "--count", "500", "--repeat", "6", "--json", file);
+    expect(exitCode).toBe(0);
+    expect(stdout.match(/ledger {2}acked 500 {2}received 500 {2}LOST 0 {2}DUP 0/g)).toHaveLength(6);
+    expect(stderr).toContain("run 6 of 6");
+    const { runs } = await readResult(file);
+    expect(runs.map(({ round }) => round)).toEqual([0, 1, 2, 3, 4, 5]);
+    const compared = await runMq(["bench", "compare", file, file, "--json"]);
+    expect(JSON.parse(compared.stdout).comparisons[0].basis).toBe("runs");
+    const missed = await bench("produce", "--count", "200", "--repeat", "2", "--gate", "tps>=900000000");
+    expect([missed.exitCode, missed.stderr.match(/missed tps/g)?.length]).toEqual([2, 2]);
+    const refused = await bench("sweep", "--rates", "1k", "--repeat", "2");
+    expect(refused.exitCode).toBe(64);
+    expect((await bench("produce", "--repeat", "0")).exitCode).toBe(64);
+  });
+
   test("produce, then consume what it left; JSON headers", async () => {
     const left = await bench(
       "produce",
