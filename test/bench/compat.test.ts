@@ -54,6 +54,10 @@ describe("options of RocketMQ's programs", () => {
     expect(() => originalTool("sweep")).toThrow(/has no "sweep", want produce/);
     const plan = (line: string) => () => originalPlan(flagsOf("producer", line), "", "*", 1);
     expect(plan("-w many")).toThrow('threadCount is "many", want a whole number');
+    expect(originalPlan(flagsOf("tx", "-i 20"), "", "*", 1).sendIntervalMs).toBe(20);
+    expect(() => originalPlan(flagsOf("tx", "-su 0.1"), "", "*", 1)).toThrow(
+      "sendUnknownRate is 0.1: mq bench has no transactions left undecided, want 0",
+    );
     expect(plan("-c true")).toThrow("compressEnable is true: mq bench has no compression, want false");
   });
 

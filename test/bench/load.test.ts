@@ -50,6 +50,15 @@ describe("the ledger names what a broker does to messages", () => {
   });
 });
 
+test("with an interval a request takes the place of an answered one only behind it, and all are sent", async () => {
+  using broker = fakeBroker({});
+  const began = performance.now();
+  const outcome = await runLoad(plan(broker.port, { count: 12, inFlight: 2, sendIntervalMs: 50 }));
+  // Two at once, then two at a time: five intervals at the least, however slow the machine.
+  expect(performance.now() - began).toBeGreaterThanOrEqual(5 * 50 - 5);
+  expect(verdict(outcome.ledger).ledger).toMatchObject({ acked: 12, received: 12, lost: 0 });
+});
+
 test("many that are reordered do not hide the one that is lost, nor the one that is corrupt", () => {
   const ledger = new Ledger();
   for (let i = 0; i < 100; i++) ledger.acked(0, i);

@@ -23,7 +23,6 @@ const GROUPS = {
 const NOT_HERE: readonly (readonly [name: string, meaning: string])[] = [["compressEnable", "compression"]];
 const NOT_HERE_NUMBERS: readonly (readonly [name: string, meaning: string])[] = [
   ["sendUnknownRate", "transactions left undecided"],
-  ["sendInterval", "a pause between messages; use mq bench transaction --rate"],
 ];
 
 /** The load that the original's options describe. Throws UsageError for what cannot be done; `expression` is the filter's text. */
@@ -50,6 +49,7 @@ export function originalPlan(
     producers: sends ? 1 : 0,
     consumers: sends ? 0 : 1,
     inFlight: tool === "producer" && flags.on("asyncEnable") ? ASYNC_IN_FLIGHT : flags.number("threadCount"),
+    sendIntervalMs: tool === "tproducer" ? flags.number("sendInterval") : 0,
     arrival: "uniform",
     rampSeconds: 0,
     bodyBytes,

@@ -27,6 +27,8 @@ export interface LoadPlan {
   consumers: number;
   /** Requests that wait for an answer on each sending connection (closed loop). */
   inFlight: number;
+  /** Closed loop: ms between an answer and the request that takes its place; undefined or 0: at once. */
+  sendIntervalMs?: number | undefined;
   /** Messages a second over all producers: each has its intended time in advance, whatever is answered. */
   rate?: number | undefined;
   /** Times between intended sends: all alike, or exponentially distributed. */

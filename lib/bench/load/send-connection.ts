@@ -245,8 +245,14 @@ export class SendConnection {
       return;
     }
     giveBack(chunk);
-    if (this.#answered > 0 && this.#plan.rate === undefined) this.#issueNow(this.#answered);
+    if (this.#answered > 0 && this.#plan.rate === undefined) this.#issueNext(this.#answered);
     else this.#write();
+  }
+
+  #issueNext(count: number): void {
+    const { sendIntervalMs = 0 } = this.#plan;
+    if (sendIntervalMs === 0) this.#issueNow(count);
+    else setTimeout(() => this.#issueNow(count), sendIntervalMs);
   }
 
   #answer(buffer: Buffer, headerStart: number, headerEnd: number, frameEnd: number): void {
