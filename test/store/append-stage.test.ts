@@ -124,6 +124,15 @@ describe("records of a turn", () => {
   });
 });
 
+test("a system that takes nothing of a write is a failure, not tried for ever", async () => {
+  using dir = new TempDir();
+  const store = await openStore(smallConfig(dir.path));
+  AppendStage.prototype.writeSome = () => 0;
+  store.append(message("T", 0, "lost"));
+  expect(beforeOutput).toThrow(/cannot write the commit log: .*00000000000000000000 took 0 of \d+ bytes/);
+  await store.shutdown();
+});
+
 test("a slave gets what is staged behind a record that needed no stage", async () => {
   using dir = new TempDir();
   const store = await openStore(smallConfig(dir.path, LARGE));

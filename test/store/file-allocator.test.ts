@@ -92,6 +92,21 @@ describe("the helper", () => {
     expect(file.address).toBe(0);
   });
 
+  test("pages of a file that is written by calls come into the cache ahead of the writer", async () => {
+    using dir = new TempDir();
+    const fileSize = 64 * MIB;
+    const allocator = new FileAllocator({ fileSize, warm: false, lockBytes: 0, workerEntry: ENTRY, logger: undefined });
+    allocator.start();
+    const file = allocator.open(join(dir.path, "00000000000000000000"));
+    expect(file.resident(0, 4 * MIB)).toBe(false);
+    allocator.touchAhead(file, 0, file.descriptor);
+    await until(() => file.resident(0, 4 * MIB));
+    expect(file.buffer.subarray(0, 4 * MIB).every((byte) => byte === 0)).toBe(true);
+    await allocator.close();
+    file.close();
+    expect(file.address).toBe(0);
+  });
+
   test("the store pool is touched and locked ahead of the writer, let go at the end", async () => {
     using dir = new TempDir();
     const config = smallConfig(dir.path, {

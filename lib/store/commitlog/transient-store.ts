@@ -135,13 +135,9 @@ export class TransientStore {
       if (entry === undefined) return;
       const { file, mapping } = entry;
       while (file.wrotePosition < entry.wrotePosition) {
-        file.wrotePosition += writeSync(
-          file.descriptor,
-          mapping.buffer,
-          file.wrotePosition,
-          entry.wrotePosition - file.wrotePosition,
-          file.wrotePosition,
-        );
+        const start = file.wrotePosition;
+        const bytes = entry.wrotePosition - start;
+        file.wrotePosition += taken(file, writeSync(file.descriptor, mapping.buffer, start, bytes, start), bytes);
       }
       if (!this.dropWhenDone(entry)) return;
     }
@@ -150,9 +146,8 @@ export class TransientStore {
   private async commitSlice(entry: TransientBuffer, end: number, onLoop: boolean): Promise<void> {
     const { file, mapping } = entry;
     const start = file.wrotePosition;
-    const written = await this.write(entry, start, Math.min(end - start, WRITE_BYTES_MAX), onLoop);
-    if (written <= 0) throw new Error(`${file.path} took ${written} of ${end - start} bytes`);
-    const done = start + written;
+    const bytes = Math.min(end - start, WRITE_BYTES_MAX);
+    const done = start + taken(file, await this.write(entry, start, bytes, onLoop), bytes);
     file.wrotePosition = done;
     // What stands before it may have been written into the mapping, which only a flush brings to the disk.
     if (this.durable && file.flushedPosition === start) file.flushedPosition = done;
@@ -187,6 +182,12 @@ export class TransientStore {
     this.commitNow();
     for (const entry of this.buffers.splice(0)) this.free(entry);
   }
+}
+
+/** Bytes of a write; throws where the system took none, which would be tried for ever. */
+function taken({ path }: MappedFile, written: number, bytes: number): number {
+  if (written <= 0) throw new Error(`${path} took ${written} of ${bytes} bytes`);
+  return written;
 }
 
 function descriptorOf({ file, durable }: TransientBuffer): number {
