@@ -6,11 +6,11 @@ import { sendTemplate, writeHex, writeMillis } from "../../lib/bench/load/send-f
 import {
   type HeaderEncoding,
   OPAQUE_BASE,
-  pullFrame,
   sendTemplate as rawTemplate,
   requestFrame,
   writeFrame,
 } from "../../lib/bench/raw/frames.ts";
+import { PullFrames, type PullSettings } from "../../lib/bench/raw/pull-frames.ts";
 import { signFrame } from "../../lib/bench/raw/signing.ts";
 import { decodeCommand } from "../../lib/remoting/command.ts";
 import { loadPlan } from "./load-plan.ts";
@@ -71,9 +71,25 @@ describe.each(["rocketmq", "json"] as HeaderEncoding[])("with %s headers", (head
   });
 });
 
-test("requests that are made one by one are signed when they are made, and not without keys", () => {
-  expectSigned(pullFrame("g", "topic", 1, 2, 32, true, credentials));
+test("requests that are made one by one are signed when they are made", () => {
   expectSigned(requestFrame(37, { msgId: "x" }, credentials));
-  const plain = pullFrame("g", "topic", 1, 2, 32, true);
-  expect(decodeCommand(plain, 0, plain.length).ext.Signature).toBeUndefined();
+});
+
+const PULL: PullSettings = { consumerGroup: "g", topic: "topic", queueId: 1, maxMessages: 32, waits: true };
+
+test.each([
+  ["signed", credentials],
+  ["not signed", undefined],
+] as const)("a pull, %s, asks for its offset, whatever the one before was", (_, credentials) => {
+  const pulls = new PullFrames({ ...PULL, credentials });
+  const out = Buffer.alloc(7 + pulls.bytesMax);
+  for (const offset of [0, 1_000_000, 9, Number.MAX_SAFE_INTEGER, 10]) {
+    const end = pulls.write(out, 7, OPAQUE_BASE + (offset % 10), offset);
+    expect(end - 7).toBe(out.readInt32BE(7) + 4);
+    const frame = out.subarray(7, end);
+    const ext = credentials === undefined ? decodeCommand(frame, 0, frame.length).ext : expectSigned(frame);
+    expect(ext).toMatchObject({ queueOffset: String(offset), topic: "topic", sysFlag: "6", subscription: "*" });
+    expect(decodeCommand(frame, 0, frame.length).opaque).toBe(OPAQUE_BASE + (offset % 10));
+    if (credentials === undefined) expect(ext.Signature).toBeUndefined();
+  }
 });

@@ -11,6 +11,9 @@ const COUNTER_HEX = 8;
 /** Marks the place of the counter in the text of a header. */
 const COUNTER_MARK = "ffffffff";
 const SERIALIZE_BINARY = 1;
+/** Offsets in a header in RocketMQ's own encoding. */
+export const OPAQUE_AT = 5;
+export const EXT_LENGTH_AT = 17;
 
 export type HeaderEncoding = "rocketmq" | "json";
 
@@ -46,7 +49,9 @@ export function frameTemplate(
   header.copy(bytes, FRAME_PREFIX_BYTES);
   bytes.set(body, FRAME_PREFIX_BYTES + header.length);
   const opaqueAt =
-    encoding === "json" ? bytes.indexOf('"opaque":', FRAME_PREFIX_BYTES) + '"opaque":'.length : FRAME_PREFIX_BYTES + 5;
+    encoding === "json"
+      ? bytes.indexOf('"opaque":', FRAME_PREFIX_BYTES) + '"opaque":'.length
+      : FRAME_PREFIX_BYTES + OPAQUE_AT;
   const signing = credentials && frameSigning(bytes, fields, body.length, credentials, marks);
   return { bytes, opaqueAt, counterAt: bytes.indexOf(COUNTER_MARK), encoding, signing };
 }
@@ -78,8 +83,8 @@ function binaryHeader(code: number, fields: Readonly<Record<string, string>>): B
   const fixed = Buffer.alloc(21);
   fixed.writeInt16BE(code, 0);
   fixed.writeInt16BE(VERSION_5_3_3, 3);
-  fixed.writeInt32BE(OPAQUE_BASE, 5);
-  fixed.writeInt32BE(extBytes.length, 17);
+  fixed.writeInt32BE(OPAQUE_BASE, OPAQUE_AT);
+  fixed.writeInt32BE(extBytes.length, EXT_LENGTH_AT);
   return Buffer.concat([fixed, extBytes]);
 }
 
@@ -145,37 +150,6 @@ export function batchTemplate(
   });
   const fields = sendFields(topic, queueId, sendProperties(run), true);
   return frameTemplate(RequestCode.SEND_BATCH_MESSAGE, fields, Buffer.concat(messages), encoding, credentials);
-}
-
-/** Bits of a pull's sysFlag [PullSysFlag]: wait for new messages, and the subscription is in the request. */
-const SUSPEND = 2;
-const SUBSCRIPTION = 4;
-const SUSPEND_MS = 15_000;
-
-/** PULL_MESSAGE of `maxMessages` from `offset` on, with its own subscription to everything; `waits` at the end of the queue. */
-export function pullFrame(
-  consumerGroup: string,
-  topic: string,
-  queueId: number,
-  offset: number,
-  maxMessages: number,
-  waits: boolean,
-  credentials?: Credentials | undefined,
-): Buffer {
-  const fields = {
-    consumerGroup,
-    topic,
-    queueId: String(queueId),
-    queueOffset: String(offset),
-    maxMsgNums: String(maxMessages),
-    sysFlag: String(waits ? SUSPEND | SUBSCRIPTION : SUBSCRIPTION),
-    commitOffset: "0",
-    suspendTimeoutMillis: String(SUSPEND_MS),
-    subVersion: "0",
-    subscription: "*",
-    expressionType: "TAG",
-  };
-  return requestFrame(RequestCode.PULL_MESSAGE, fields, credentials);
 }
 
 /** A request without a body that is sent once, signed where there are credentials. */

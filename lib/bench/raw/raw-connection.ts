@@ -3,8 +3,9 @@ import { errorText, MqError } from "../../base/errors.ts";
 import { giveBack } from "../../base/give-back.ts";
 import { ResponseCode } from "../../remoting/codes.ts";
 import type { Histogram } from "../histogram.ts";
-import { type FrameTemplate, OPAQUE_BASE, pullFrame, writeFrame } from "./frames.ts";
+import { type FrameTemplate, OPAQUE_BASE, writeFrame } from "./frames.ts";
 import type { QueueTarget, RawCounts, RawPlan } from "./plan.ts";
+import { PullFrames } from "./pull-frames.ts";
 import { ResponseHeader, ResponseReader } from "./response-reader.ts";
 import { signFrame } from "./signing.ts";
 
@@ -26,9 +27,6 @@ export interface RawRecorder {
   errors: Map<string, number>;
 }
 
-/** Offset of the opaque in a frame with a ROCKETMQ header. */
-const OPAQUE_AT = 13;
-
 function isPull({ kind }: RawPlan): boolean {
   return kind === "pull" || kind === "poll";
 }
@@ -36,9 +34,9 @@ function isPull({ kind }: RawPlan): boolean {
 /** One connection that keeps its requests in flight. */
 export class RawConnection {
   readonly #plan: RawPlan;
-  readonly #number: number;
   readonly #recorder: RawRecorder;
   readonly #templates: readonly FrameTemplate[];
+  readonly #pulls: readonly PullFrames[];
   readonly #targets: readonly QueueTarget[];
   readonly #offsets: number[];
   readonly #slots: number;
@@ -70,18 +68,21 @@ export class RawConnection {
     first: number,
     number: number,
   ) {
-    this.#number = number;
     this.#plan = plan;
     this.#recorder = recorder;
     this.#targets = targets;
     this.#templates = templates;
     this.#offsets = targets.map(() => 0);
+    const { batch: maxMessages, credentials } = plan;
+    const pulls = { consumerGroup: `${plan.group}${number}`, maxMessages, waits: plan.kind === "poll", credentials };
+    this.#pulls = isPull(plan) ? targets.map((target) => new PullFrames({ ...pulls, ...target })) : [];
     const wanted = plan.rate === undefined ? plan.inFlight : OPEN_IN_FLIGHT;
     this.#slots = wanted;
     this.#free = Int32Array.from({ length: wanted }, (_, slot) => slot);
     this.#sentAt = new Float64Array(this.#slots);
     this.#targetOf = new Int32Array(this.#slots);
-    const largest = templates.reduce((most, { bytes }) => Math.max(most, bytes.length), 1024);
+    const sizes = [...templates.map(({ bytes }) => bytes.length), ...this.#pulls.map(({ bytesMax }) => bytesMax)];
+    const largest = sizes.reduce((most, bytes) => Math.max(most, bytes), 1024);
     this.#out = Buffer.alloc(largest * wanted);
     this.#next = first;
     this.#counter = (first * 0x01000193) >>> 0;
@@ -175,14 +176,9 @@ export class RawConnection {
   }
 
   #appendPull(slot: number, target: number): void {
-    const { kind, batch, group, credentials } = this.#plan;
-    const { topic, queueId } = this.#targets[target]!;
-    const own = `${group}${this.#number}`;
-    const frame = pullFrame(own, topic, queueId, this.#offsets[target]!, batch, kind === "poll", credentials);
-    frame.writeInt32BE(OPAQUE_BASE + slot, OPAQUE_AT);
-    this.#makeRoom(frame.length);
-    frame.copy(this.#out, this.#outEnd);
-    this.#outEnd += frame.length;
+    const pulls = this.#pulls[target]!;
+    this.#makeRoom(pulls.bytesMax);
+    this.#outEnd = pulls.write(this.#out, this.#outEnd, OPAQUE_BASE + slot, this.#offsets[target]!);
   }
 
   /** What the kernel has taken makes room; requests in flight are bounded, and with them what is not taken. */
