@@ -245,13 +245,20 @@ export class GetMessage {
     return result;
   }
 
-  /** One question to the kernel for all ranges of a file; range by range only where pages between them are out. */
+  /** One question for all ranges of a file; range by range only where pages between them are out. */
   #isWarm(file: MappedFile, ranges: readonly StoreRange[]): boolean {
-    const own = ranges.filter((range) => range.buffer === file.buffer);
-    const first = own[0]!.start;
-    const end = own[own.length - 1]!.end;
+    let first = -1;
+    let end = 0;
+    for (const range of ranges) {
+      if (range.buffer !== file.buffer) continue;
+      if (first < 0) first = range.start;
+      end = range.end;
+    }
     if (end - first <= SPAN_BYTES_MAX && this.#log.isInMemory(file.fileFromOffset + first, end - first)) return true;
-    return own.every((range) => this.#log.isInMemory(file.fileFromOffset + range.start, range.end - range.start));
+    return ranges.every(
+      ({ buffer, start, end }) =>
+        buffer !== file.buffer || this.#log.isInMemory(file.fileFromOffset + start, end - start),
+    );
   }
 
   /** The queue and the log must agree about each record's size; where they do not, the answer ends before that record. */

@@ -537,7 +537,7 @@ export class CommitLog {
     const file = this.files.findByOffset(physicalOffset);
     if (file === undefined) return true;
     const start = physicalOffset - file.fileFromOffset;
-    return file.resident(start, Math.min(start + size, file.fileSize));
+    return file.residentLately(start, Math.min(start + size, file.fileSize));
   }
 
   /** Reads the range from the disk into the heap without blocking the loop; undefined when it is not all in one file. */

@@ -339,7 +339,7 @@ export class ConsumeQueue {
   isWarm(index: number): boolean {
     if (this.maxIndex - index <= HOT_ENTRIES) return true;
     const at = this.positionOf(index);
-    return this.fileOf(index).resident(at, at + CQ_UNIT_BYTES);
+    return this.fileOf(index).residentLately(at, at + CQ_UNIT_BYTES);
   }
 
   /** Brings the entries at and behind `index` into memory without blocking the loop. */

@@ -3,6 +3,7 @@ import { basename } from "node:path";
 import { assert } from "../../base/assert.ts";
 import { adviseRandom, isResident, type Mapping, mapFile, unmap, willNeed } from "../../os/mmap.ts";
 import { AllocationError, preallocate } from "../../os/preallocate.ts";
+import { ResidentSpans } from "./resident-spans.ts";
 
 const EMPTY = Buffer.alloc(0);
 const EMPTY_VIEW = new DataView(EMPTY.buffer, 0, 0);
@@ -41,6 +42,7 @@ export class MappedFile {
   flushedPosition = 0;
 
   private mapping: Mapping | undefined;
+  private spans: ResidentSpans | undefined;
   private fd: number;
   private references = 1;
   private closing = false;
@@ -147,6 +149,13 @@ export class MappedFile {
   /** Whether the pages of [start, end) are in memory. */
   resident(start: number, end: number): boolean {
     return this.mapping === undefined || isResident(this.mapping, start, end);
+  }
+
+  /** The same, or they were within the last 100 ms: for readers that only want to spare the loop a wait for the disk. */
+  residentLately(start: number, end: number): boolean {
+    if (this.mapping === undefined) return true;
+    this.spans ??= new ResidentSpans(this.mapping);
+    return this.spans.cover(start, end);
   }
 
   /** Starts reading [start, end) ahead without waiting for it. */
