@@ -172,6 +172,21 @@ describe("a pull", () => {
     expect(logger.lines.join()).toContain("has size 7, wanted");
     await store.shutdown();
   });
+
+  test("nor among more records than are looked at together, or in another file", async () => {
+    using dir = new TempDir();
+    const store = await openStore(smallConfig(dir.path, { mappedFileSizeConsumeQueue: 100_000 }));
+    for (let i = 0; i < 400; i++) store.append(message("T", 0, `m${i}`));
+    const reader = reads(store, dir.path, { maxTransferCountOnMessageInMemory: 1000 });
+    const damaged = reader.getQueueEntry("T", 0, 390)!.physicalOffset;
+    store.log.settle();
+    const file = store.log.files.findByOffset(damaged)!;
+    file.view.setInt32(damaged - file.fileFromOffset, 7);
+    const result = await reader.getMessage("T", 0, 0, 400, undefined);
+    expect([result.nextBeginOffset, result.messageCount]).toEqual([390, 390]);
+    expect(bodies(result)).toEqual(range(0, 390));
+    await store.shutdown();
+  });
 });
 
 describe("offset by time", () => {

@@ -154,7 +154,7 @@ export class MappedFile {
   /** The same, or they were within the last 100 ms: for readers that only want to spare the loop a wait for the disk. */
   residentLately(start: number, end: number): boolean {
     if (this.mapping === undefined) return true;
-    this.spans ??= new ResidentSpans(this.mapping);
+    this.spans ??= new ResidentSpans(this.fileSize, (from, to) => this.resident(from, to));
     return this.spans.cover(start, end);
   }
 

@@ -1,5 +1,4 @@
 import { now } from "../../base/clock.ts";
-import { isResident, type Mapping } from "../../os/mmap.ts";
 
 /** What is asked about in one go. */
 const SPAN_BYTES = 512 * 1024;
@@ -8,13 +7,16 @@ const GOOD_FOR_MS = 100;
 
 /** Which parts of a mapping are in memory, as the kernel said lately: readers that follow one another do not each ask. */
 export class ResidentSpans {
-  readonly #mapping: Mapping;
+  readonly #length: number;
+  readonly #isResident: (start: number, end: number) => boolean;
   /** When the span was found in memory, ms since the epoch. */
   readonly #foundAt: Float64Array;
 
-  constructor(mapping: Mapping) {
-    this.#mapping = mapping;
-    this.#foundAt = new Float64Array(Math.ceil(mapping.length / SPAN_BYTES));
+  /** `isResident` asks the kernel about a part of the mapping of `length` bytes. */
+  constructor(length: number, isResident: (start: number, end: number) => boolean) {
+    this.#length = length;
+    this.#isResident = isResident;
+    this.#foundAt = new Float64Array(Math.ceil(length / SPAN_BYTES));
   }
 
   /** Whether the pages of [start, end) are in memory, or were within the last 100 ms. */
@@ -25,8 +27,7 @@ export class ResidentSpans {
       const age = time - this.#foundAt[span]!;
       if (age >= 0 && age < GOOD_FOR_MS) continue;
       const from = span * SPAN_BYTES;
-      if (!isResident(this.#mapping, from, Math.min(from + SPAN_BYTES, this.#mapping.length)))
-        return isResident(this.#mapping, start, end);
+      if (!this.#isResident(from, Math.min(from + SPAN_BYTES, this.#length))) return this.#isResident(start, end);
       this.#foundAt[span] = time;
     }
     return true;
