@@ -4,6 +4,7 @@ import type { ArgsDef } from "citty";
 import * as v from "valibot";
 import { errorText, UsageError } from "../lib/base/errors.ts";
 import { sizesOfRange, sizesOfWeights } from "../lib/bench/load/body-sizes.ts";
+import { COMPRESSION_TEXT, compressionOf } from "../lib/bench/load/compression-choice.ts";
 import type { LoadPlan, MessageKind } from "../lib/bench/load/plan.ts";
 import { passesTags, tagsOf } from "../lib/bench/load/tag-filter.ts";
 import { exportArgs, exportEntries } from "./bench-report.ts";
@@ -42,6 +43,12 @@ export const loadArgs = {
     valueHint: "bytes",
   },
   payload: { type: "string", description: "Fill bodies from this file", valueHint: "file" },
+  compress: {
+    type: "string",
+    description: "Compress each body: LZ4, ZSTD or ZLIB, with a level: ZSTD:3",
+    valueHint: "type",
+  },
+  "compress-over": { type: "string", description: "Only bodies of so many bytes (default: 4k)", valueHint: "bytes" },
   rate: { type: "string", description: "Messages a second, each with its time fixed in advance", valueHint: "n" },
   closed: { type: "boolean", description: "Without a rate: the next request waits for an answer (the default)" },
   arrival: {
@@ -169,6 +176,21 @@ const bodySizes = v.pipe(
   ),
 );
 
+/** `ZSTD`, `ZLIB:9`. */
+const compression = v.pipe(
+  v.string(COMPRESSION_TEXT),
+  v.rawTransform(({ dataset, addIssue, NEVER }) => {
+    const [, name = "", level] = /^([a-z0-9]+)(?::(\d{1,2}))?$/i.exec(dataset.value) ?? [];
+    const found = compressionOf(name, level === undefined ? undefined : Number(level));
+    if (found === undefined || (found.type === "LZ4" && level !== undefined)) {
+      addIssue({ message: COMPRESSION_TEXT });
+      return NEVER;
+    }
+    return found;
+  }),
+);
+const COMPRESS_OVER_DEFAULT = 4096;
+
 /** A frame is 16 MiB at most [com.rocketmq.remoting.frameMaxLength], its header included. */
 const BODY_BYTES_MAX = 16 * 1024 * 1024 - 64 * 1024;
 /** Templates of all messages of a connection. */
@@ -185,6 +207,8 @@ export const loadEntries = {
   workers: optional(wholeNumber(1, 256)),
   size: optional(bodySizes, "1k"),
   payload: optional(v.string()),
+  compress: optional(compression),
+  "compress-over": optional(byteSize),
   rate: optional(messageRate),
   closed: optional(v.boolean(), false),
   arrival: v.picklist(["uniform", "poisson"], "uniform or poisson"),
@@ -242,6 +266,10 @@ export function planOf(flags: LoadFlags, verb: VerbOptions): Omit<LoadPlan, "que
     throw new UsageError("--rate is for sending: found it where nothing is sent, want none");
   if (flags.closed && flags.rate !== undefined)
     throw new UsageError("--closed and --rate exclude each other: found both, want one");
+  if (flags.compress !== undefined && (!verb.sends || verb.kind === "batch"))
+    throw new UsageError("--compress is for single messages that are sent: RocketMQ compresses no batches, want none");
+  if (flags["compress-over"] !== undefined && flags.compress === undefined)
+    throw new UsageError("--compress-over is given without --compress, want both");
   const conns = flags.conns ?? (flags.threads === undefined ? CONNECTIONS_DEFAULT : 1);
   const count = flags.count;
   const tags = tagsOf({ tags: flags.tags, tagCount: flags["tag-count"] });
@@ -282,6 +310,10 @@ export function planOf(flags: LoadFlags, verb: VerbOptions): Omit<LoadPlan, "que
     bodyBytes: Math.round(flags.size.reduce((sum, bytes) => sum + bytes, 0) / flags.size.length),
     bodySizes: flags.size.length > 1 ? flags.size : undefined,
     payload: flags.payload === undefined ? new Uint8Array() : payloadOf(flags.payload),
+    compress:
+      flags.compress === undefined
+        ? undefined
+        : { ...flags.compress, overBytes: flags["compress-over"] ?? COMPRESS_OVER_DEFAULT },
     batch: verb.batch ?? 1,
     header: flags.headers === "binary" ? "rocketmq" : "json",
     tags: flags.tags,

@@ -1,5 +1,5 @@
-import { deflateSync, inflateSync, zstdDecompressSync } from "node:zlib";
-import { decompressLz4Frame } from "./lz4-frame.ts";
+import { constants, deflateSync, inflateSync, zstdCompressSync, zstdDecompressSync } from "node:zlib";
+import { compressLz4Frame, decompressLz4Frame } from "./lz4-frame.ts";
 import {
   COMPRESSED_FLAG,
   COMPRESSION_LZ4,
@@ -11,8 +11,16 @@ import {
 /** Largest body that decompression yields unless the caller says otherwise: a bomb ends there. */
 export const DECOMPRESSED_BYTES_MAX = 64 * 1024 * 1024;
 
-/** RocketMQ's default level [DefaultMQProducer, MessageDecoder]. */
-const ZLIB_LEVEL = 5;
+/** RocketMQ's default level, of ZSTD too [DefaultMQProducerImpl, MessageDecoder]. */
+export const COMPRESS_LEVEL_DEFAULT = 5;
+
+/** RocketMQ's names of the types, their bits in a sysFlag, and the levels they have; LZ4 has none [CompressionType]. */
+export const COMPRESSION_TYPES = {
+  LZ4: { flag: COMPRESSION_LZ4, levels: undefined },
+  ZSTD: { flag: COMPRESSION_ZSTD, levels: [1, 22] },
+  ZLIB: { flag: COMPRESSION_ZLIB, levels: [0, 9] },
+} as const;
+export type CompressionType = keyof typeof COMPRESSION_TYPES;
 
 /**
  * The body a client sees. `sysFlag` says whether and how it is compressed; without a type bit it is ZLIB (old clients). Throws
@@ -38,7 +46,9 @@ function decompressZstd(body: Buffer, bytesMax: number): Buffer {
   return result;
 }
 
-/** ZLIB at RocketMQ's level; the caller sets COMPRESSED_FLAG and COMPRESSION_ZLIB. */
-export function compressBody(body: Uint8Array): Buffer {
-  return deflateSync(body, { level: ZLIB_LEVEL });
+/** The caller sets COMPRESSED_FLAG and the type's flag; LZ4 has no levels. */
+export function compressBody(body: Uint8Array, type: CompressionType, level: number): Buffer {
+  if (type === "LZ4") return compressLz4Frame(Buffer.from(body.buffer, body.byteOffset, body.length));
+  if (type === "ZSTD") return zstdCompressSync(body, { params: { [constants.ZSTD_c_compressionLevel]: level } });
+  return deflateSync(body, { level });
 }

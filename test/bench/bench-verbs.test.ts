@@ -153,6 +153,37 @@ describe("against a broker", () => {
     }
   });
 
+  test("compressed bodies are stored as such, and accounted for when they are decompressed", async () => {
+    const file = join(folder, "compress.json");
+    for (const args of [
+      ["e2e", "--compress", "ZLIB", "--size", "4k"],
+      ["e2e", "--compress", "lz4", "--compress-over", "1k", "--size", "100..5000"],
+      ["e2e", "--compress", "ZSTD:3", "--compress-over", "1", "--size", "20", "--headers", "json"],
+      ["transaction", "--compress", "ZLIB:9", "--size", "8k", "--rollback-rate", "0.5"],
+    ]) {
+      const payload = ["--payload", join(import.meta.dir, "bench-verbs.test.ts")];
+      const { stdout, exitCode } = await bench(...args, ...payload, "--count", "512", "--json", file);
+      const messages = args[0] === "transaction" ? 256 : 512;
+      expect([exitCode, stdout]).toEqual([0, expect.stringContaining(`received ${messages}  LOST 0  DUP 0`)]);
+      const { counts, options } = (await readResult(file)).runs[0]!;
+      if (args[4] === "4k") expect(counts.bytesSent).toBeLessThan(512 * 3000);
+      expect(options.compress).not.toBeNull();
+    }
+    // What a client of RocketMQ gets is the body again.
+    const left = ["produce", "-t", "mq-bench-compressed", "--keep", "--count", "10", "--size", "5000"];
+    expect((await bench(...left, "--compress", "LZ4")).exitCode).toBe(0);
+    const read = ["consume", "-t", "mq-bench-compressed", "-g", "look", "--from", "first", "--count", "10", "--json"];
+    const { stdout } = await runMq([...read, "--timeout", "5s", "-n", cluster.namesrvAddr]);
+    const messages = stdout
+      .trim()
+      .split("\n")
+      .map((line): { bodyBase64?: string; body?: string } => JSON.parse(line));
+    const lengths = messages.map(({ bodyBase64, body = "" }) =>
+      bodyBase64 === undefined ? body.length : Buffer.from(bodyBase64, "base64").length,
+    );
+    expect(lengths).toEqual(Array.from({ length: 10 }, () => 5000));
+  });
+
   test("a filter: what it leaves out is not lost", async () => {
     const tags = await bench("e2e", "--tag-count", "4", "-e", "tag1||tag2", "--count", "1280");
     expect([tags.exitCode, tags.stdout]).toEqual([0, expect.stringContaining("acked 640  received 640  LOST 0")]);
@@ -264,6 +295,11 @@ describe("against a broker", () => {
       [["consume"], "--topic is missing"],
       [["transaction", "--rollback-rate", "2"], "a part from 0 to 1"],
       [["produce", "--payload", "/nowhere"], "want a file"],
+      [["produce", "--compress", "LZ4:3"], "want LZ4, ZSTD or ZLIB, the last two with a level"],
+      [["produce", "--compress", "ZLIB:10"], "want LZ4, ZSTD or ZLIB"],
+      [["batch", "--compress", "ZLIB"], "RocketMQ compresses no batches"],
+      [["consume", "-t", "T", "--compress", "ZLIB"], "--compress is for single messages that are sent"],
+      [["produce", "--compress-over", "1k"], "--compress-over is given without --compress"],
       [["--store", "/tmp"], "--store is for the broker that mq bench starts itself"],
     ] as const) {
       const { exitCode, stderr } = await bench(...args);

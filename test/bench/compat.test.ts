@@ -58,7 +58,22 @@ describe("options of RocketMQ's programs", () => {
     expect(() => originalPlan(flagsOf("tx", "-su 0.1"), "", "*", 1)).toThrow(
       "sendUnknownRate is 0.1: mq bench has no transactions left undecided, want 0",
     );
-    expect(plan("-c true")).toThrow("compressEnable is true: mq bench has no compression, want false");
+    expect(plan("-c true -ct SNAPPY")).toThrow(
+      'compressType and compressLevel are "SNAPPY" and 5, want LZ4, ZSTD or ZLIB',
+    );
+    expect(plan("-c true -cl 10")).toThrow('compressType and compressLevel are "ZLIB" and 10, want');
+    expect(plan("-c true -ch much")).toThrow('compressOverHowMuch is "much", want a whole number');
+  });
+
+  test("compression: ZLIB at level 5 from 4096 bytes on unless told otherwise", () => {
+    const compress = (line: string) => originalPlan(flagsOf("producer", line), "", "*", 1).compress;
+    expect(compress("")).toBeUndefined();
+    expect(compress("-ct LZ4 -cl 99")).toBeUndefined();
+    expect(compress("-c true")).toEqual({ type: "ZLIB", level: 5, overBytes: 4096 });
+    expect(compress("-c true -ct zstd -cl 3 -ch 100")).toEqual({ type: "ZSTD", level: 3, overBytes: 100 });
+    expect(originalHeadline(flagsOf("producer", "-c true -ct LZ4"), "")).toEndWith(
+      " compressEnable: true, reportInterval: 10000\ncompressType: LZ4 compressLevel: 5",
+    );
   });
 
   test("tags and properties are made as there", () => {

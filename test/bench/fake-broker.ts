@@ -30,8 +30,13 @@ export interface Mischief {
 
 const MAGIC_V1 = -626843481;
 
+interface Stored {
+  body: Buffer;
+  sysFlag: number;
+}
+
 /** Stored record, version 1, IPv4 hosts, no properties [store.md 1.1]. */
-function record(body: Buffer, queueOffset: number): Buffer {
+function record({ body, sysFlag }: Stored, queueOffset: number): Buffer {
   const topic = Buffer.from("T");
   const size = 84 + 4 + body.length + 1 + topic.length + 2;
   const bytes = Buffer.alloc(size);
@@ -39,6 +44,7 @@ function record(body: Buffer, queueOffset: number): Buffer {
   bytes.writeInt32BE(MAGIC_V1, 4);
   bytes.writeInt32BE(crc32(body, 0, body.length), 8);
   bytes.writeBigInt64BE(BigInt(queueOffset), 20);
+  bytes.writeInt32BE(sysFlag, 36);
   bytes.writeBigInt64BE(BigInt(Date.now()), 40);
   bytes.writeBigInt64BE(BigInt(Date.now()), 56);
   bytes.writeInt32BE(body.length, 84);
@@ -72,11 +78,11 @@ function response(opaque: number, code: number, extFields: Record<string, string
 /** A broker with one queue that does to messages what a test wants. */
 export function fakeBroker(mischief: Mischief = {}) {
   /** By offset; undefined is one that was left out. */
-  const bodies: (Buffer | undefined)[] = [];
+  const bodies: (Stored | undefined)[] = [];
   let came = 0;
   let stalledUntil = 0;
   const sockets = new Set<Socket<{ reader: FrameReader; waiting: Buffer[] }>>();
-  const store = (body: Buffer): number => {
+  const store = (body: Buffer, sysFlag: number): number => {
     const number = came++;
     if (mischief.stall?.after === number) stalledUntil = performance.now() + mischief.stall.ms;
     if (number === mischief.hangUp) for (const socket of sockets) socket.terminate();
@@ -84,8 +90,8 @@ export function fakeBroker(mischief: Mischief = {}) {
     if (number === mischief.drop) return ResponseCode.SUCCESS;
     if (number === mischief.busy) return ResponseCode.SYSTEM_BUSY;
     if (number === mischief.skip) bodies.push(undefined);
-    const kept = Buffer.from(body);
-    if (number === mischief.corrupt) kept[kept.length - 1]! ^= 1;
+    const kept = { body: Buffer.from(body), sysFlag };
+    if (number === mischief.corrupt) kept.body[kept.body.length - 1]! ^= 1;
     bodies.push(kept);
     if (number === mischief.duplicate) bodies.push(kept);
     if (mischief.swap !== undefined && number === mischief.swap + 1) bodies.push(...bodies.splice(-2).reverse());
@@ -94,7 +100,7 @@ export function fakeBroker(mischief: Mischief = {}) {
   const answer = (frame: Buffer): Buffer => {
     const { code, opaque, ext, body } = decodeCommand(frame, 0, frame.length);
     if (code === RequestCode.SEND_MESSAGE_V2) {
-      const said = store(body ?? Buffer.alloc(0));
+      const said = store(body ?? Buffer.alloc(0), Number(ext.f));
       return response(opaque, said, { queueOffset: "0", queueId: "0", msgId: "x" }, Buffer.alloc(0));
     }
     const from = Number(ext.queueOffset);

@@ -43,6 +43,14 @@ describe("the ledger names what a broker does to messages", () => {
     expect(ledger.examples).toEqual(["lost: message 0/9", "corrupt: message at offset 9 of b/0: its CRC differs"]);
   });
 
+  test("one corrupt among compressed ones", async () => {
+    using broker = fakeBroker({ corrupt: 9 });
+    const compress = { type: "ZLIB", level: 5, overBytes: 1 } as const;
+    const { ledger } = verdict((await runLoad(plan(broker.port, { count: 200, compress }))).ledger);
+    expect(ledger).toMatchObject({ acked: 200, received: 199, corrupt: 1, lost: 1 });
+    expect(ledger.examples).toContain("corrupt: message at offset 9 of b/0: its body does not decompress");
+  });
+
   test("two that changed places", async () => {
     const ledger = await ledgerOf({ swap: 30 });
     expect(ledger).toMatchObject({ received: 200, lost: 0, reordered: 1 });

@@ -161,12 +161,15 @@ export function originalHeadline(flags: OriginalFlags, group: string): string {
   const interval = `reportInterval: ${number("reportInterval")}`;
   const sender = () =>
     `messageSize: ${number("messageSize")}, ${flags.tool === "batchproducer" ? `batchSize: ${number("batchSize")}, ` : ""}keyEnable: ${on("keyEnable")}, propertySize: ${number("propertySize")}, tagCount: ${number("tagCount")}, ${common}`;
+  const compression = on("compressEnable")
+    ? `\ncompressType: ${text("compressType")} compressLevel: ${text("compressLevel")}`
+    : "";
   const threads = on("asyncEnable") ? 1 : number("threadCount");
   switch (flags.tool) {
     case "producer":
-      return `topic: ${text("topic")}, threadCount: ${threads}, ${sender()}, messageQuantity: ${number("messageQuantity")}, delayEnable: ${on("delayEnable")}, delayLevel: ${number("delayLevel")}, asyncEnable: ${on("asyncEnable")}\n compressEnable: ${on("compressEnable")}, ${interval}`;
+      return `topic: ${text("topic")}, threadCount: ${threads}, ${sender()}, messageQuantity: ${number("messageQuantity")}, delayEnable: ${on("delayEnable")}, delayLevel: ${number("delayLevel")}, asyncEnable: ${on("asyncEnable")}\n compressEnable: ${on("compressEnable")}, ${interval}${compression}`;
     case "batchproducer":
-      return `topic: ${text("topic")}, threadCount: ${threads}, ${sender()}\n compressEnable: ${on("compressEnable")}, ${interval}`;
+      return `topic: ${text("topic")}, threadCount: ${threads}, ${sender()}\n compressEnable: ${on("compressEnable")}, ${interval}${compression}`;
     case "consumer":
       return `topic: ${text("topic")}, threadCount ${threads}, group: ${group}, suffix: ${text("groupPrefixEnable")}, filterType: ${filter("filterType")}, expression: ${filter("expression")}, msgTraceEnable: ${on("msgTraceEnable")}, aclEnable: ${on("aclEnable")}, ${interval}`;
     case "tproducer":

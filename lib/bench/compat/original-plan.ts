@@ -1,5 +1,6 @@
 import { UsageError } from "../../base/errors.ts";
 import { environmentCredentials } from "../../client/credentials.ts";
+import { COMPRESSION_TEXT, compressionOf } from "../load/compression-choice.ts";
 import { PAYLOAD_HEADER_BYTES } from "../load/payload.ts";
 import type { LoadPlan } from "../load/plan.ts";
 import type { OriginalFlags } from "./original-flags.ts";
@@ -20,7 +21,6 @@ const GROUPS = {
 };
 
 /** Options that would change the load and that this generator does not have: the original's default is the only value. */
-const NOT_HERE: readonly (readonly [name: string, meaning: string])[] = [["compressEnable", "compression"]];
 const NOT_HERE_NUMBERS: readonly (readonly [name: string, meaning: string])[] = [
   ["sendUnknownRate", "transactions left undecided"],
 ];
@@ -32,8 +32,6 @@ export function originalPlan(
   expression: string,
   run: number,
 ): Omit<LoadPlan, "queues"> {
-  for (const [name, meaning] of NOT_HERE)
-    if (flags.on(name)) throw new UsageError(`${name} is true: mq bench has no ${meaning}, want false`);
   for (const [name, meaning] of NOT_HERE_NUMBERS) {
     if (flags.text(name) !== "" && flags.part(name) > 0)
       throw new UsageError(`${name} is ${flags.text(name)}: mq bench has no ${meaning}, want 0`);
@@ -54,6 +52,7 @@ export function originalPlan(
     rampSeconds: 0,
     bodyBytes,
     payload: new Uint8Array(),
+    compress: compressOf(flags),
     batch: tool === "batchproducer" ? flags.number("batchSize") : 1,
     header: "rocketmq",
     tags: "",
@@ -79,6 +78,18 @@ export function originalPlan(
       ? { accessKey: flags.text("accessKey") || ACCESS_KEY, secretKey: flags.text("secretKey") || SECRET_KEY }
       : environmentCredentials(),
   };
+}
+
+/** The original's batch producer takes the options as well, and its client compresses no batches. Throws UsageError. */
+function compressOf(flags: OriginalFlags): LoadPlan["compress"] {
+  if (!flags.on("compressEnable")) return undefined;
+  const [name, level] = [flags.text("compressType"), flags.number("compressLevel")];
+  const found = compressionOf(name, level);
+  if (found === undefined)
+    throw new UsageError(
+      `compressType and compressLevel are ${JSON.stringify(name)} and ${level}, want ${COMPRESSION_TEXT}`,
+    );
+  return { ...found, overBytes: flags.number("compressOverHowMuch") };
 }
 
 /** Properties `prop0`, `prop1` ... until they are longer than `bytes`, as the original makes them, its random number a fixed one. */

@@ -1,4 +1,7 @@
 import { crc32 } from "../../base/crc32.ts";
+import { decompressBody } from "../../message/compression.ts";
+import type { RecordView } from "../../message/record.ts";
+import { COMPRESSED_FLAG } from "../../message/sys-flag.ts";
 
 /**
  * The header at the start of every measured body, big-endian:
@@ -88,16 +91,33 @@ export class PayloadView {
   sent = 0;
   intact = false;
 
-  /** Of a message whose header stands in a property; false when there is none. */
-  readSmall(
-    buffer: Buffer,
-    at: { bodyStart: number; bodyEnd: number; propertiesStart: number; propertiesEnd: number },
-  ): boolean {
-    const found = buffer.indexOf(PROPERTY_HEAD, at.propertiesStart);
+  /** Reads the header of a stored record, in its body or, where that is too small, in its property; a body is decompressed first. */
+  readRecord(buffer: Buffer, record: RecordView): "ours" | "foreign" | "unreadable" {
+    let body = buffer;
+    let start = record.bodyStart;
+    let end = record.bodyEnd;
+    if ((record.sysFlag & COMPRESSED_FLAG) !== 0) {
+      try {
+        body = decompressBody(buffer.subarray(start, end), record.sysFlag);
+      } catch {
+        return "unreadable";
+      }
+      start = 0;
+      end = body.length;
+    }
+    const isOurs =
+      end - start < PAYLOAD_HEADER_BYTES
+        ? this.#readSmall(buffer, record, body.subarray(start, end))
+        : this.read(body, start, end);
+    return isOurs ? "ours" : "foreign";
+  }
+
+  #readSmall(buffer: Buffer, { propertiesStart, propertiesEnd }: RecordView, body: Buffer): boolean {
+    const found = buffer.indexOf(PROPERTY_HEAD, propertiesStart);
     const hexAt = found + PROPERTY_HEAD.length;
-    if (found < 0 || hexAt + PAYLOAD_HEX > at.propertiesEnd) return false;
+    if (found < 0 || hexAt + PAYLOAD_HEX > propertiesEnd) return false;
     const header = Buffer.from(buffer.latin1Slice(hexAt, hexAt + PAYLOAD_HEX), "hex");
-    const whole = Buffer.concat([header, buffer.subarray(at.bodyStart, at.bodyEnd)]);
+    const whole = Buffer.concat([header, body]);
     return this.read(whole, 0, whole.length);
   }
 

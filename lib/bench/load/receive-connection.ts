@@ -7,7 +7,7 @@ import { ResponseHeader } from "../raw/response-reader.ts";
 import { FrameReader, remarkOf } from "./frame-reader.ts";
 import { type Ledger, ledgerNumber } from "./ledger.ts";
 import { Link } from "./link.ts";
-import { epochMicros, PAYLOAD_HEADER_BYTES, PayloadView } from "./payload.ts";
+import { epochMicros, PayloadView } from "./payload.ts";
 import type { LoadPlan, LoadQueue } from "./plan.ts";
 import type { Recorder } from "./recorder.ts";
 import { fails, groupName, retryTopicOf, SendBacks } from "./send-back.ts";
@@ -259,16 +259,14 @@ export class ReceiveConnection {
     histograms.b2c.record(nowUs - record.bornTimestamp * 1000);
     histograms.s2c.record(nowUs - record.storeTimestamp * 1000);
     const payload = this.#payload;
-    const known =
-      record.bodyEnd - record.bodyStart < PAYLOAD_HEADER_BYTES
-        ? payload.readSmall(buffer, record)
-        : payload.read(buffer, record.bodyStart, record.bodyEnd);
-    if (!known || payload.run !== this.#plan.run) {
+    const found = payload.readRecord(buffer, record);
+    if (found === "foreign" || (found === "ours" && payload.run !== this.#plan.run)) {
       this.#ledger.foreign();
       return;
     }
-    if (!payload.intact || !record.bodyIntact) {
-      this.#ledger.corrupt(`message at offset ${queueOffset} of ${queue.name}: its CRC differs`);
+    if (found === "unreadable" || !payload.intact || !record.bodyIntact) {
+      const why = found === "unreadable" ? "its body does not decompress" : "its CRC differs";
+      this.#ledger.corrupt(`message at offset ${queueOffset} of ${queue.name}: ${why}`);
       return;
     }
     const isFailed = record.reconsumeTimes === 0 && fails(this.#plan.failRate, payload.sequence);

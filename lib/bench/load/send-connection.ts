@@ -15,7 +15,14 @@ import { Link } from "./link.ts";
 import { epochMicros, PAYLOAD_HEADER_BYTES, stamp } from "./payload.ts";
 import type { LoadPlan, LoadQueue } from "./plan.ts";
 import type { Recorder } from "./recorder.ts";
-import { endTransactionFrame, type SendTemplate, sendTemplate, writeHex, writeMillis } from "./send-frame.ts";
+import {
+  compressFrame,
+  endTransactionFrame,
+  type SendTemplate,
+  sendTemplate,
+  writeHex,
+  writeMillis,
+} from "./send-frame.ts";
 import { tagsOf } from "./tag-filter.ts";
 import type { LoadTracing, Published } from "./tracing.ts";
 
@@ -94,7 +101,7 @@ export class SendConnection {
     this.#templates = templatesOf(plan, queues, producer);
     this.#perRequest = plan.kind === "batch" ? plan.batch : 1;
     this.#budget = budget === undefined ? Number.POSITIVE_INFINITY : Math.ceil(budget / this.#perRequest);
-    const largest = this.#templates.reduce((most, { frame }) => Math.max(most, frame.bytes.length), 1024);
+    const largest = this.#templates.reduce((most, { frameBytesMax }) => Math.max(most, frameBytesMax), 1024);
     const wanted = plan.rate === undefined ? plan.inFlight : OPEN_IN_FLIGHT_MAX;
     this.#slots = Math.max(1, Math.min(wanted, Math.max(plan.inFlight, Math.floor(OUT_BYTES_MAX / largest))));
     this.#sentAt = new Float64Array(this.#slots);
@@ -190,7 +197,7 @@ export class SendConnection {
     const template = this.#templates[this.#next]!;
     this.#templateOf[slot] = this.#next;
     this.#next = this.#next + 1 === this.#templates.length ? 0 : this.#next + 1;
-    this.#makeRoom(template.frame.bytes.length);
+    this.#makeRoom(template.frameBytesMax);
     const at = this.#outEnd;
     const first = this.#sequence;
     this.#outEnd = writeFrame(template.frame, this.#out, at, OPAQUE_BASE + slot, first);
@@ -207,6 +214,7 @@ export class SendConnection {
         this.#out.write(small.toString("hex", 0, PAYLOAD_HEADER_BYTES), at + stampAt, "latin1");
       }
     }
+    this.#outEnd = compressFrame(template, this.#out, at, this.#outEnd);
     if (template.frame.signing !== undefined) signFrame(template.frame.signing, this.#out, at, this.#outEnd);
     this.#sentAt[slot] = now;
     this.#intendedAt[slot] = intended;
@@ -215,7 +223,7 @@ export class SendConnection {
     if (this.#sequence + this.#perRequest > SEQUENCE_MAX) this.#budget = 0;
     const { counts, histograms } = this.#recorder;
     counts.sent += this.#perRequest;
-    counts.bytesSent += template.frame.bytes.length;
+    counts.bytesSent += this.#outEnd - at;
     if (this.#plan.rate !== undefined) histograms.lag.record(Math.max(0.5, (now - intended) * 1000));
   }
 

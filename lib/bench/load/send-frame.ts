@@ -1,4 +1,6 @@
+import { COMPRESSION_TYPES, compressBody } from "../../message/compression.ts";
 import {
+  COMPRESSED_FLAG,
   TRANSACTION_COMMIT_TYPE,
   TRANSACTION_PREPARED_TYPE,
   TRANSACTION_ROLLBACK_TYPE,
@@ -6,7 +8,7 @@ import {
 import { RequestCode } from "../../remoting/codes.ts";
 import { type FrameTemplate, frameTemplate, requestFrame } from "../raw/frames.ts";
 import { bodyBytesOf, bodyTemplate, PAYLOAD_HEADER_BYTES, PAYLOAD_HEX, PAYLOAD_PROPERTY } from "./payload.ts";
-import type { LoadPlan, LoadQueue } from "./plan.ts";
+import type { LoadCompression, LoadPlan, LoadQueue } from "./plan.ts";
 import { passesTags } from "./tag-filter.ts";
 
 /** Marks the places of a number of eight hex digits in the text of the header and of a batch's properties. */
@@ -18,6 +20,8 @@ const BORN_MARK = "1000000000000";
 const STAMP_MARK = "d".repeat(PAYLOAD_HEX);
 const ITEM_HEAD_BYTES = 20;
 const UNIQ_KEY_HEX = 32;
+/** Beside a 128th, what the worst body grows by: less than every type's frame and block headers. */
+const COMPRESS_MORE_BYTES = 64;
 
 /** A send that is ready but for its numbers: where each of them goes. */
 export interface SendTemplate {
@@ -29,6 +33,10 @@ export interface SendTemplate {
   /** Whether the load's consumers are to get its messages: their TAG filter takes them. */
   expected: boolean;
   bodyBytes: number;
+  /** How its body, stamped, is to be compressed; undefined: not at all. */
+  compress: LoadCompression | undefined;
+  /** What its frame may take: one that does not compress grows. */
+  frameBytesMax: number;
   /** Tag of its messages; "" without. */
   tag: string;
   /** Offset of eight hex digits of KEYS; -1 without. */
@@ -72,13 +80,15 @@ export function sendTemplate(
     : bodyTemplate(bodyBytes, plan.payload, plan.run, producer);
   const small = isSmall ? Buffer.concat([bodyTemplate(0, plan.payload, plan.run, producer), body]) : undefined;
   const isBatch = plan.kind === "batch";
+  const compress =
+    !isBatch && bodyBytes >= (plan.compress?.overBytes ?? Number.POSITIVE_INFINITY) ? plan.compress : undefined;
   const fields = {
     a: plan.group,
     b: plan.topic,
     c: "TBW102",
     d: "8",
     e: String(queue.queueId),
-    f: String(plan.kind === "transaction" ? TRANSACTION_PREPARED_TYPE : 0),
+    f: String((plan.kind === "transaction" ? TRANSACTION_PREPARED_TYPE : 0) | compressionFlags(compress)),
     g: BORN_MARK,
     h: "0",
     i: properties(plan, prefix, tag, bodyBytes),
@@ -107,7 +117,22 @@ export function sendTemplate(
   const keyAt = plan.keyCardinality > 0 ? frame.bytes.indexOf(KEY_MARK) : -1;
   const bornAt = frame.bytes.indexOf(BORN_MARK);
   const expected = plan.expressionType !== "TAG" || passesTags(plan.expression, tag);
-  return { frame, bodies, keyAt, bornAt, uniqKeyPrefix: prefix, small, expected, bodyBytes, tag };
+  const frameBytesMax = frame.bytes.length + (compress === undefined ? 0 : COMPRESS_MORE_BYTES + (bodyBytes >> 7));
+  const about = { uniqKeyPrefix: prefix, small, expected, bodyBytes, compress, frameBytesMax, tag };
+  return { frame, bodies, keyAt, bornAt, ...about };
+}
+
+function compressionFlags(compress: LoadCompression | undefined): number {
+  return compress === undefined ? 0 : COMPRESSED_FLAG | COMPRESSION_TYPES[compress.type].flag;
+}
+
+/** Compresses the one body of the frame that lies in `out` from `at` to `end`, its numbers written already; returns the frame's new end. */
+export function compressFrame({ bodies, compress }: SendTemplate, out: Buffer, at: number, end: number): number {
+  if (compress === undefined) return end;
+  const bodyAt = at + bodies[0]!.start;
+  const newEnd = bodyAt + compressBody(out.subarray(bodyAt, end), compress.type, compress.level).copy(out, bodyAt);
+  out.writeInt32BE(newEnd - at - 4, at);
+  return newEnd;
 }
 
 function batchItem(body: Buffer, text: string): Buffer {

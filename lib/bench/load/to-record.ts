@@ -103,6 +103,10 @@ function optionsOf(plan: LoadPlan): RunRecord["options"] {
     inFlight: plan.producers > 0 ? plan.inFlight : null,
     size: plan.producers > 0 ? plan.bodyBytes : null,
     sizes: plan.bodySizes === undefined ? null : [...plan.bodySizes].sort((a, b) => a - b).join(" "),
+    compress:
+      plan.compress === undefined
+        ? null
+        : `${plan.compress.type}:${plan.compress.level} from ${plan.compress.overBytes} bytes on`,
     tags: plan.tags,
     tagCount: plan.tagCount,
     batch: plan.kind === "batch" ? plan.batch : 1,

@@ -1,6 +1,7 @@
 import { promisify } from "node:util";
-import { deflate, deflateSync } from "node:zlib";
+import { deflate } from "node:zlib";
 import { encodeBatch } from "../../message/batch.ts";
+import { compressBody } from "../../message/compression.ts";
 import { createUniqId } from "../../message/message-id.ts";
 import { encodeProperties, PropertyName } from "../../message/properties.ts";
 import { COMPRESSED_FLAG, COMPRESSION_ZLIB, TRANSACTION_PREPARED_TYPE } from "../../message/sys-flag.ts";
@@ -118,7 +119,7 @@ function checkBatchable(message: Message, first: Message): void {
 }
 
 async function compress(body: Uint8Array, level: number): Promise<Buffer> {
-  return body.length <= COMPRESS_SYNC_BYTES_MAX ? deflateSync(body, { level }) : deflateAsync(body, { level });
+  return body.length <= COMPRESS_SYNC_BYTES_MAX ? compressBody(body, "ZLIB", level) : deflateAsync(body, { level });
 }
 
 /** To a retry topic the counts travel in the header, not among the properties. */

@@ -1,4 +1,5 @@
 import { errorText } from "../../base/errors.ts";
+import { COMPRESS_LEVEL_DEFAULT } from "../../message/compression.ts";
 import { ResponseCode } from "../../remoting/codes.ts";
 import { BrokerError, ClientError } from "../broker-error.ts";
 import {
@@ -84,7 +85,7 @@ export class Producer implements ProducerInner {
       retryAnotherBrokerWhenNotStoreOK: options.retryAnotherBrokerWhenNotStoreOK ?? false,
       maxMessageSize: options.maxMessageSize ?? 4 * 1024 * 1024,
       compressMsgBodyOverHowmuch: options.compressMsgBodyOverHowmuch ?? 4096,
-      compressLevel: options.compressLevel ?? 5,
+      compressLevel: options.compressLevel ?? COMPRESS_LEVEL_DEFAULT,
       defaultTopicQueueNums: options.defaultTopicQueueNums ?? 4,
       createTopicKey: options.createTopicKey ?? AUTO_CREATE_TOPIC_KEY,
       unitMode: options.unitMode ?? false,
