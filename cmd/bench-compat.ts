@@ -6,7 +6,7 @@ import { OriginalLines, originalHeadline } from "../lib/bench/compat/original-li
 import { groupOf, originalPlan } from "../lib/bench/compat/original-plan.ts";
 import { Histogram, type HistogramSnapshot } from "../lib/bench/histogram.ts";
 import { LoadTopic } from "../lib/bench/load/load-topic.ts";
-import type { LoadPlan, LoadSecond } from "../lib/bench/load/plan.ts";
+import { type LoadPlan, type LoadSecond, noChecks } from "../lib/bench/load/plan.ts";
 import { runLoad } from "../lib/bench/load/run-load.ts";
 import { DEFAULT_NAMESRV_ADDR } from "../lib/client/client-options.ts";
 import { print, warn } from "./out.ts";
@@ -97,7 +97,7 @@ function filterOf(kind: string, file: string): string {
   }
 }
 
-function originalSecond({ counts, latencies }: LoadSecond) {
+function originalSecond({ counts, latencies, checks }: LoadSecond) {
   const whole = (snapshot: HistogramSnapshot | undefined) => ({
     count: snapshot === undefined ? 0 : Histogram.from(snapshot).count,
     sumMs: (snapshot?.sum ?? 0) / 1000,
@@ -110,5 +110,6 @@ function originalSecond({ counts, latencies }: LoadSecond) {
     answers: whole(latencies.service),
     b2c: whole(latencies.b2c),
     s2c: whole(latencies.s2c),
+    checks: checks ?? noChecks(),
   };
 }

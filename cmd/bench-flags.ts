@@ -7,6 +7,7 @@ import { sizesOfRange, sizesOfWeights } from "../lib/bench/load/body-sizes.ts";
 import { COMPRESSION_TEXT, compressionOf } from "../lib/bench/load/compression-choice.ts";
 import type { LoadPlan, MessageKind } from "../lib/bench/load/plan.ts";
 import { passesTags, tagsOf } from "../lib/bench/load/tag-filter.ts";
+import type { FateRates } from "../lib/bench/load/transaction-fate.ts";
 import { exportArgs, exportEntries } from "./bench-report.ts";
 import { byteSize, duration, namesrvAddr, namesrvArg, resourceName, topicName, wholeNumber } from "./client-flags.ts";
 import { credentialArgs, credentialEntries, credentialsOf } from "./credential-flags.ts";
@@ -257,7 +258,8 @@ export interface VerbOptions {
   receives: boolean;
   batch?: number;
   delayLevel?: number;
-  rollbackRate?: number;
+  /** Of transactions. */
+  fates?: FateRates;
 }
 
 /** What the flags of a verb amount to; queues, topic and delay are the cluster's to tell. */
@@ -321,11 +323,14 @@ export function planOf(flags: LoadFlags, verb: VerbOptions): Omit<LoadPlan, "que
     properties: flags.properties,
     keyCardinality: flags["key-cardinality"] ?? (flags.keys ? KEYS_DEFAULT : 0),
     delayLevel: verb.delayLevel ?? 0,
-    rollbackRate: verb.rollbackRate ?? 0,
+    ...(verb.fates ?? { rollbackRate: 0, unknownRate: 0, checkRollbackRate: 0, checkUnknownRate: 0 }),
     expressionType: flags.filterType,
     expression: flags.expression,
-    // What failed in an earlier run must not come to this one.
-    group: flags["fail-rate"] > 0 && flags.group === GROUP_DEFAULT ? `${GROUP_DEFAULT}-${runName()}` : flags.group,
+    // What failed or was left unknown in an earlier run must not come to this one.
+    group:
+      (flags["fail-rate"] > 0 || (verb.fates?.unknownRate ?? 0) > 0) && flags.group === GROUP_DEFAULT
+        ? `${GROUP_DEFAULT}-${runName()}`
+        : flags.group,
     groups: flags.groups,
     consumeDelayMs: flags["consume-delay"],
     failRate: flags["fail-rate"],

@@ -2,7 +2,7 @@ import { ExitCode, errorText } from "../lib/base/errors.ts";
 import { type BrokerFacts, brokerRuntime } from "../lib/bench/cluster-facts.ts";
 import { missedLimits, parseGate } from "../lib/bench/gate.ts";
 import { Histogram } from "../lib/bench/histogram.ts";
-import { delayOf } from "../lib/bench/load/delay-levels.ts";
+import { checkMsOf, delayOf } from "../lib/bench/load/broker-times.ts";
 import { DiskGuard } from "../lib/bench/load/disk-guard.ts";
 import { mergeLedgers } from "../lib/bench/load/ledger.ts";
 import { LoadTopic } from "../lib/bench/load/load-topic.ts";
@@ -112,7 +112,7 @@ async function once(
       topic: topic.name,
       queues: topic.queues,
       delayMs,
-      drainMs: partial.drainMs + delayMs,
+      drainMs: partial.drainMs + delayMs + (partial.unknownRate > 0 ? checkMsOf(topic.brokers[0]!.config) : 0),
       traceNamesrvAddr: flags.msgTraceEnable ? namesrvAddr : undefined,
     };
     const run = await measured(plan, topic, verb, flags, stopped);

@@ -106,20 +106,35 @@ export const benchDelayCommand = defineCommand({
   },
 });
 
+function rate(description: string) {
+  return { type: "string", description, default: "0", valueHint: "part" } as const;
+}
+
 export const benchTransactionCommand = defineCommand({
   meta: { name: "transaction", description: "Half messages, committed or rolled back, and what consumers see of them" },
   args: {
     ...loadArgs,
-    "rollback-rate": {
-      type: "string",
-      description: "Part that is rolled back, 0 to 1",
-      default: "0",
-      valueHint: "part",
-    },
+    "rollback-rate": rate("Part that is rolled back, 0 to 1"),
+    "unknown-rate": rate("Of the others, the part of which nothing is said until the broker asks"),
+    "check-rollback-rate": rate("Of the answers when it asks, the part that rolls back"),
+    "check-unknown-rate": rate("Of the other answers, the part that leaves it to the next time"),
   },
   run({ args, rawArgs }) {
-    const flags = parseFlags(v.object({ ...loadEntries, "rollback-rate": v.optional(part, "0") }), args);
-    const options = { ...plain, kind: "transaction", rollbackRate: flags["rollback-rate"] } as const;
+    const entry = v.optional(part, "0");
+    const rates = {
+      "rollback-rate": entry,
+      "unknown-rate": entry,
+      "check-rollback-rate": entry,
+      "check-unknown-rate": entry,
+    };
+    const flags = parseFlags(v.object({ ...loadEntries, ...rates }), args);
+    const fates = {
+      rollbackRate: flags["rollback-rate"],
+      unknownRate: flags["unknown-rate"],
+      checkRollbackRate: flags["check-rollback-rate"],
+      checkUnknownRate: flags["check-unknown-rate"],
+    };
+    const options = { ...plain, kind: "transaction", fates } as const;
     const command = shownCommand("mq bench transaction", rawArgs);
     return runVerb({ verb: "transaction", options, flags, from: "last", command });
   },

@@ -294,6 +294,7 @@ describe("against a broker", () => {
       [["e2e", "--arrival", "never"], "want uniform, poisson"],
       [["consume"], "--topic is missing"],
       [["transaction", "--rollback-rate", "2"], "a part from 0 to 1"],
+      [["transaction", "--check-unknown-rate", "-1"], "a part from 0 to 1"],
       [["produce", "--payload", "/nowhere"], "want a file"],
       [["produce", "--compress", "LZ4:3"], "want LZ4, ZSTD or ZLIB, the last two with a level"],
       [["produce", "--compress", "ZLIB:10"], "want LZ4, ZSTD or ZLIB"],

@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { originalTool, parseOriginal } from "../../lib/bench/compat/original-flags.ts";
 import { OriginalLines, type OriginalSecond, originalHeadline } from "../../lib/bench/compat/original-lines.ts";
 import { originalPlan } from "../../lib/bench/compat/original-plan.ts";
+import { noChecks } from "../../lib/bench/load/plan.ts";
 import { startOwnCluster } from "../support/cluster.ts";
 import { runMq } from "../support/run-mq.ts";
 
@@ -14,7 +15,16 @@ function flagsOf(verb: string, line = "") {
 const none = { sumMs: 0, maxMs: 0 };
 
 function second(part: Partial<OriginalSecond>): OriginalSecond {
-  return { acked: 0, failed: 0, received: 0, answers: { count: 0, ...none }, b2c: none, s2c: none, ...part };
+  return {
+    acked: 0,
+    failed: 0,
+    received: 0,
+    answers: { count: 0, ...none },
+    b2c: none,
+    s2c: none,
+    checks: noChecks(),
+    ...part,
+  };
 }
 
 /** Feeds `seconds` of one kind and gives what was printed, with the second it came at. */
@@ -55,9 +65,15 @@ describe("options of RocketMQ's programs", () => {
     const plan = (line: string) => () => originalPlan(flagsOf("producer", line), "", "*", 1);
     expect(plan("-w many")).toThrow('threadCount is "many", want a whole number');
     expect(originalPlan(flagsOf("tx", "-i 20"), "", "*", 1).sendIntervalMs).toBe(20);
-    expect(() => originalPlan(flagsOf("tx", "-su 0.1"), "", "*", 1)).toThrow(
-      "sendUnknownRate is 0.1: mq bench has no transactions left undecided, want 0",
+    expect(() => originalPlan(flagsOf("tx", "-su some"), "", "*", 1)).toThrow(
+      'sendUnknownRate is "some", want a number',
     );
+    expect(originalPlan(flagsOf("tx", "-sr 0.1 -su 0.2 -cr 0.3 -cu 0.4"), "", "*", 1)).toMatchObject({
+      rollbackRate: 0.1,
+      unknownRate: 0.2,
+      checkRollbackRate: 0.3,
+      checkUnknownRate: 0.4,
+    });
     expect(plan("-c true -ct SNAPPY")).toThrow(
       'compressType and compressLevel are "SNAPPY" and 5, want LZ4, ZSTD or ZLIB',
     );
@@ -156,11 +172,15 @@ describe("lines of RocketMQ's programs", () => {
   test("transaction producer: its highest time begins anew", () => {
     const lines = new OriginalLines(flagsOf("tx"), 1, BEGAN);
     const found = printed(lines, 20, (n) =>
-      second({ acked: 50, answers: { count: 50, sumMs: 100, maxMs: n === 1 ? 300 : 6 } }),
+      second({
+        acked: 50,
+        answers: { count: 50, sumMs: 100, maxMs: n === 1 ? 300 : 6 },
+        checks: { checked: n, unexpected: n > 15 ? 2 : 0, duplicated: n > 19 ? 1 : 0 },
+      }),
     );
     expect(found.map(([, line]) => line)).toEqual([
-      "Current Time: 2026-11-23 12:00:10,000 | Send TPS:    50 | Max RT(ms):   300 | AVG RT(ms): 2.0 | Send Failed: 0 | Check: 0 | UnexpectedCheck: 0 | DuplicatedCheck: 0",
-      "Current Time: 2026-11-23 12:00:20,000 | Send TPS:    50 | Max RT(ms):     6 | AVG RT(ms): 2.0 | Send Failed: 0 | Check: 0 | UnexpectedCheck: 0 | DuplicatedCheck: 0",
+      "Current Time: 2026-11-23 12:00:10,000 | Send TPS:    50 | Max RT(ms):   300 | AVG RT(ms): 2.0 | Send Failed: 0 | Check: 9 | UnexpectedCheck: 0 | DuplicatedCheck: 0",
+      "Current Time: 2026-11-23 12:00:20,000 | Send TPS:    50 | Max RT(ms):     6 | AVG RT(ms): 2.0 | Send Failed: 0 | Check: 9 | UnexpectedCheck: 2 | DuplicatedCheck: 1",
     ]);
   });
 

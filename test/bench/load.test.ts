@@ -7,7 +7,7 @@ import { FrameReader } from "../../lib/bench/load/frame-reader.ts";
 import { Ledger, mergeLedgers, verdict } from "../../lib/bench/load/ledger.ts";
 import { Schedule } from "../../lib/bench/load/pace.ts";
 import { bodyTemplate, PayloadView, stamp } from "../../lib/bench/load/payload.ts";
-import type { LoadPlan } from "../../lib/bench/load/plan.ts";
+import { type LoadPlan, noChecks } from "../../lib/bench/load/plan.ts";
 import { runLoad, sharesOf } from "../../lib/bench/load/run-load.ts";
 import { Saturation } from "../../lib/bench/load/saturation.ts";
 import { loadRecord } from "../../lib/bench/load/to-record.ts";
@@ -140,6 +140,7 @@ test("a loop that is late is CLIENT-BOUND only where that is a good part of what
       drainSeconds: undefined,
       unreached: [],
       cutShort: false,
+      checks: noChecks(),
       retried: 0,
       workers: 1,
     };

@@ -1,3 +1,4 @@
+import { type CheckCounts, noChecks } from "../load/plan.ts";
 import type { OriginalFlags, OriginalTool } from "./original-flags.ts";
 
 /** Snapshots that a line looks back on, one a second [Producer: snapshotList]. */
@@ -14,6 +15,8 @@ export interface OriginalSecond {
   /** Of received messages, from born and from store timestamp. */
   b2c: { sumMs: number; maxMs: number };
   s2c: { sumMs: number; maxMs: number };
+  /** Since the beginning. */
+  checks: CheckCounts;
 }
 
 interface Snapshot {
@@ -25,6 +28,7 @@ interface Snapshot {
   sumMs: number;
   b2cMs: number;
   s2cMs: number;
+  checks: CheckCounts;
 }
 
 /**
@@ -36,7 +40,17 @@ export class OriginalLines {
   readonly #batch: number;
   readonly #intervalMs: number;
   readonly #snapshots: Snapshot[] = [];
-  readonly #total: Snapshot = { at: 0, requests: 0, messages: 0, failed: 0, received: 0, sumMs: 0, b2cMs: 0, s2cMs: 0 };
+  readonly #total: Snapshot = {
+    at: 0,
+    requests: 0,
+    messages: 0,
+    failed: 0,
+    received: 0,
+    sumMs: 0,
+    b2cMs: 0,
+    s2cMs: 0,
+    checks: noChecks(),
+  };
   readonly #began: number;
   #reports = 0;
   #maxMs = 0;
@@ -62,6 +76,7 @@ export class OriginalLines {
     total.sumMs += second.answers.sumMs;
     total.b2cMs += second.b2c.sumMs;
     total.s2cMs += second.s2c.sumMs;
+    total.checks = second.checks;
     this.#maxMs = Math.max(this.#maxMs, second.answers.maxMs);
     this.#b2cMaxMs = Math.max(this.#b2cMaxMs, second.b2c.maxMs);
     this.#s2cMaxMs = Math.max(this.#s2cMaxMs, second.s2c.maxMs);
@@ -131,9 +146,9 @@ export class OriginalLines {
       `Max RT(ms): ${String(maxMs).padStart(5)}`,
       `AVG RT(ms): ${fixed((end.sumMs - begin.sumMs) / requests, 1, 3)}`,
       `Send Failed: ${end.failed - begin.failed}`,
-      "Check: 0",
-      "UnexpectedCheck: 0",
-      "DuplicatedCheck: 0",
+      `Check: ${end.checks.checked - begin.checks.checked}`,
+      `UnexpectedCheck: ${end.checks.unexpected - begin.checks.unexpected}`,
+      `DuplicatedCheck: ${end.checks.duplicated - begin.checks.duplicated}`,
     ].join(" | ");
   }
 

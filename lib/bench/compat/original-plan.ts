@@ -20,11 +20,6 @@ const GROUPS = {
   tproducer: "benchmark_transaction_producer",
 };
 
-/** Options that would change the load and that this generator does not have: the original's default is the only value. */
-const NOT_HERE_NUMBERS: readonly (readonly [name: string, meaning: string])[] = [
-  ["sendUnknownRate", "transactions left undecided"],
-];
-
 /** The load that the original's options describe. Throws UsageError for what cannot be done; `expression` is the filter's text. */
 export function originalPlan(
   flags: OriginalFlags,
@@ -32,12 +27,9 @@ export function originalPlan(
   expression: string,
   run: number,
 ): Omit<LoadPlan, "queues"> {
-  for (const [name, meaning] of NOT_HERE_NUMBERS) {
-    if (flags.text(name) !== "" && flags.part(name) > 0)
-      throw new UsageError(`${name} is ${flags.text(name)}: mq bench has no ${meaning}, want 0`);
-  }
   const { tool } = flags;
   const sends = tool !== "consumer";
+  const rateOf = (name: string) => (tool === "tproducer" ? Math.min(1, flags.part(name)) : 0);
   const bodyBytes = sends ? Math.max(1, flags.number("messageSize")) : PAYLOAD_HEADER_BYTES;
   const quantity = tool === "producer" ? flags.number("messageQuantity") : 0;
   const delays = tool === "producer" && flags.on("delayEnable");
@@ -61,7 +53,10 @@ export function originalPlan(
     keyCardinality: sends && tool !== "tproducer" && flags.on("keyEnable") ? KEYS : 0,
     delayLevel: delays ? flags.number("delayLevel") : 0,
     delayMs: 0,
-    rollbackRate: tool === "tproducer" ? Math.min(1, flags.part("sendRollbackRate")) : 0,
+    rollbackRate: rateOf("sendRollbackRate"),
+    unknownRate: rateOf("sendUnknownRate"),
+    checkRollbackRate: rateOf("checkRollbackRate"),
+    checkUnknownRate: rateOf("checkUnknownRate"),
     expressionType: expression === "*" ? "TAG" : flags.text("filterType"),
     expression,
     group: sends ? GROUPS[tool] : group,

@@ -6,7 +6,7 @@ const EXAMPLES_MAX = 10;
 /** Producers times queues whose order is followed; beyond it order is not looked at. */
 const ORDERS_MAX = 1_000_000;
 /** What examples are of, the worst first: many that are only reordered must not hide the one that is lost. */
-const SEVERITY = ["lost", "rolled back", "corrupt", "gap", "duplicate", "reordered"];
+const SEVERITY = ["lost", "rolled back", "undecided", "corrupt", "gap", "duplicate", "reordered"];
 
 /** A few examples, the worst kinds first, and of every kind one at least. */
 function worst(examples: readonly string[]): string[] {
@@ -36,6 +36,7 @@ interface Producer {
   acked: Bitmap;
   received: Bitmap;
   rolledBack: Bitmap;
+  undecided: Bitmap;
 }
 
 /** What was acknowledged against what arrived, of one thread. */
@@ -55,7 +56,7 @@ export class Ledger {
   #producer(number: number): Producer {
     let producer = this.#producers.get(number);
     if (producer === undefined) {
-      producer = { acked: new Bitmap(), received: new Bitmap(), rolledBack: new Bitmap() };
+      producer = { acked: new Bitmap(), received: new Bitmap(), rolledBack: new Bitmap(), undecided: new Bitmap() };
       this.#producers.set(number, producer);
     }
     return producer;
@@ -67,6 +68,11 @@ export class Ledger {
 
   rolledBack(producer: number, sequence: number): void {
     this.#producer(producer).rolledBack.add(sequence);
+  }
+
+  /** It is unknown whether it will be `acked`, which is to say committed, or `rolledBack`. */
+  undecided(producer: number, sequence: number): void {
+    this.#producer(producer).undecided.add(sequence);
   }
 
   received(producer: number, sequence: number, queue: string, offset: number): void {
@@ -111,11 +117,12 @@ export class Ledger {
 
   part(): LedgerPart {
     return {
-      producers: [...this.#producers].map(([producer, { acked, received, rolledBack }]) => ({
+      producers: [...this.#producers].map(([producer, { acked, received, rolledBack, undecided }]) => ({
         producer,
         acked: acked.words,
         received: received.words,
         rolledBack: rolledBack.words,
+        undecided: undecided.words,
       })),
       duplicates: this.#duplicates,
       corrupt: this.#corrupt,
@@ -125,13 +132,18 @@ export class Ledger {
       examples: [...this.#examples.values()].flat(),
     };
   }
+}
 
-  /** Whether everything acknowledged by this thread's producers has come to this thread's consumers. */
-  get complete(): boolean {
-    for (const { acked, received, rolledBack } of this.#producers.values())
-      if (bitCount(without(without(acked.words, rolledBack.words), received.words)) > 0) return false;
-    return true;
-  }
+/** Transactions that nobody has decided. */
+function open({ acked, rolledBack, undecided }: ProducerBits): Uint32Array {
+  return without(without(undecided, acked), rolledBack);
+}
+
+/** Whether everything acknowledged has come, and every transaction is decided. */
+export function isComplete({ producers }: LedgerPart): boolean {
+  return producers.every(
+    (bits) => bitCount(without(without(bits.acked, bits.rolledBack), bits.received)) + bitCount(open(bits)) === 0,
+  );
 }
 
 /** The parts of all threads as one. A message that two threads received is a duplicate. */
@@ -162,14 +174,18 @@ export function mergeLedgers(parts: readonly LedgerPart[]): LedgerPart {
       known.acked = either(known.acked, bits.acked);
       known.received = either(known.received, bits.received);
       known.rolledBack = either(known.rolledBack, bits.rolledBack);
+      known.undecided = either(known.undecided, bits.undecided);
     }
   }
   merged.producers = [...producers.values()].sort((a, b) => a.producer - b.producer);
   return merged;
 }
 
-/** The verdict; `rolledBack` counts messages that were rolled back and arrived all the same. */
-export function verdict(part: LedgerPart): { ledger: LedgerRecord; rolledBack: number } {
+/**
+ * The verdict; `rolledBack` counts messages that were rolled back, or never committed, and arrived all the same, `undecided` transactions
+ * of which nobody has said anything else.
+ */
+export function verdict(part: LedgerPart): { ledger: LedgerRecord; rolledBack: number; undecided: number } {
   const ledger: LedgerRecord = {
     acked: 0,
     received: 0,
@@ -182,19 +198,25 @@ export function verdict(part: LedgerPart): { ledger: LedgerRecord; rolledBack: n
     examples: [...part.examples],
   };
   let rolledBack = 0;
-  for (const { producer, acked, received, rolledBack: undone } of part.producers) {
+  let undecided = 0;
+  for (const bits of part.producers) {
+    const { producer, acked, received, rolledBack: undone } = bits;
     const missing = without(without(acked, undone), received);
     const risen = both(received, undone);
+    const early = both(received, open(bits));
+    if (producer < GROUP_STRIDE) undecided += bitCount(open(bits));
     if (producer < GROUP_STRIDE) ledger.acked += bitCount(without(acked, undone));
     ledger.received += bitCount(received);
     ledger.lost += bitCount(missing);
-    ledger.unknownOk += bitCount(without(without(received, acked), undone));
-    rolledBack += bitCount(risen);
+    ledger.unknownOk += bitCount(without(without(without(received, acked), undone), early));
+    rolledBack += bitCount(risen) + bitCount(early);
     for (const sequence of firstBits(missing, EXAMPLES_MAX))
       ledger.examples.push(`lost: message ${named(producer, sequence)}`);
     for (const sequence of firstBits(risen, EXAMPLES_MAX))
       ledger.examples.push(`rolled back and delivered: message ${named(producer, sequence)}`);
+    for (const sequence of firstBits(early, EXAMPLES_MAX))
+      ledger.examples.push(`undecided and delivered: message ${named(producer, sequence)}`);
   }
   ledger.examples = worst(ledger.examples);
-  return { ledger, rolledBack };
+  return { ledger, rolledBack, undecided };
 }

@@ -62,8 +62,12 @@ export interface LoadPlan {
   delayLevel: number;
   /** ms that the broker's delay level stands for; 0 without one. */
   delayMs: number;
-  /** Part of the transactions that is rolled back, 0 to 1. */
+  /** Part of the transactions that is rolled back, and of the others the part that is left unknown, 0 to 1. */
   rollbackRate: number;
+  unknownRate: number;
+  /** The same of the answers when the broker asks for one that is unknown. */
+  checkRollbackRate: number;
+  checkUnknownRate: number;
   /** Consumers: filter as RocketMQ has it, `TAG` or `SQL92`. */
   expressionType: string;
   expression: string;
@@ -127,6 +131,19 @@ export function noCounts(): LoadCounts {
 export const LATENCIES = ["lag", "service", "response", "e2e", "b2c", "s2c", "late", "pull"] as const;
 export type Latency = (typeof LATENCIES)[number];
 
+/** Questions of brokers for transactions that are unknown [TransactionProducer: StatsBenchmarkTProducer]. */
+export interface CheckCounts {
+  checked: number;
+  /** Of one that was decided before. */
+  unexpected: number;
+  /** The same question of the same message once more. */
+  duplicated: number;
+}
+
+export function noChecks(): CheckCounts {
+  return { checked: 0, unexpected: 0, duplicated: 0 };
+}
+
 /** One measured second of one thread. */
 export interface LoadSecond {
   second: number;
@@ -137,6 +154,8 @@ export interface LoadSecond {
   loopDelayMs: number;
   /** Errors of this second by name. */
   errors?: Readonly<Record<string, number>>;
+  /** Since the beginning. */
+  checks?: CheckCounts;
   /** News for a person: brokers gone and back. */
   notes?: readonly string[];
 }
@@ -148,6 +167,8 @@ export interface ProducerBits {
   received: Uint32Array;
   /** Transactions that were rolled back: they must not arrive. */
   rolledBack: Uint32Array;
+  /** Transactions left unknown: until they are acknowledged (committed) or rolled back they must not arrive either. */
+  undecided: Uint32Array;
 }
 
 export interface LedgerPart {
@@ -171,6 +192,7 @@ export interface LoadOutcome {
   unreached: readonly string[];
   /** What was missing was not waited for until the end, since the end was asked for. */
   cutShort: boolean;
+  checks: CheckCounts;
   /** Messages that consumers failed and gave back. */
   retried: number;
   workers: number;

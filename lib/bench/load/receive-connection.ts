@@ -10,7 +10,8 @@ import { Link } from "./link.ts";
 import { epochMicros, PayloadView } from "./payload.ts";
 import type { LoadPlan, LoadQueue } from "./plan.ts";
 import type { Recorder } from "./recorder.ts";
-import { fails, groupName, retryTopicOf, SendBacks } from "./send-back.ts";
+import { groupName, retryTopicOf, SendBacks } from "./send-back.ts";
+import { isPicked } from "./spread.ts";
 import type { LoadTracing } from "./tracing.ts";
 
 /** Bits of a pull's sysFlag [PullSysFlag]: wait for new messages, and the subscription is in the request. */
@@ -269,7 +270,7 @@ export class ReceiveConnection {
       this.#ledger.corrupt(`message at offset ${queueOffset} of ${queue.name}: ${why}`);
       return;
     }
-    const isFailed = record.reconsumeTimes === 0 && fails(this.#plan.failRate, payload.sequence);
+    const isFailed = record.reconsumeTimes === 0 && isPicked(this.#plan.failRate, payload.sequence);
     this.#tracing?.consumed(record, buffer, this.#groupName, !isFailed);
     if (isFailed) {
       this.#fail(queue, payload.producer, payload.sequence, queueOffset);

@@ -1,6 +1,6 @@
 import { ResponseCode } from "../../remoting/codes.ts";
 import { Histogram } from "../histogram.ts";
-import { LATENCIES, type Latency, type LoadCounts, noCounts } from "./plan.ts";
+import { LATENCIES, type Latency, type LoadCounts, noChecks, noCounts } from "./plan.ts";
 
 const NAMES = new Map(Object.entries(ResponseCode).map(([name, code]) => [code as number, name]));
 /** Kinds of error that are told apart. */
@@ -24,6 +24,7 @@ export class Recorder {
   inFlight = 0;
   /** Messages that consumers gave back. */
   retried = 0;
+  readonly checks = noChecks();
   /** Messages answered well or not, warm-up included. */
   answered = 0;
 

@@ -2,10 +2,10 @@ import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import { MqError } from "../../base/errors.ts";
 import { Histogram } from "../histogram.ts";
-import { bitCount, without } from "./bitmap.ts";
-import { mergeLedgers } from "./ledger.ts";
+import { isComplete, mergeLedgers } from "./ledger.ts";
 import type { WorkerNews, WorkerOrder } from "./load-worker.ts";
 import {
+  type CheckCounts,
   LATENCIES,
   type LedgerPart,
   type LoadCounts,
@@ -13,6 +13,7 @@ import {
   type LoadPlan,
   type LoadSecond,
   type LoadShare,
+  noChecks,
   noCounts,
 } from "./plan.ts";
 import { drainAlone, HURRIED_MS, runShare } from "./run-share.ts";
@@ -128,9 +129,7 @@ class Threads {
   /** Looks at what all threads together have, and asks them for news. */
   #drain(began: number): void {
     if (this.#parts.size === this.#workers.length) {
-      const complete = mergeLedgers([...this.#parts.values()]).producers.every(
-        ({ acked, received, rolledBack }) => bitCount(without(without(acked, rolledBack), received)) === 0,
-      );
+      const complete = isComplete(mergeLedgers([...this.#parts.values()]));
       const waited = performance.now() - began;
       const limitMs = this.#stopped() ? Math.min(HURRIED_MS, this.#plan.drainMs) : this.#plan.drainMs;
       if (complete || waited > limitMs) {
@@ -170,6 +169,7 @@ class Threads {
       ),
       errors,
       ledger: mergeLedgers(this.#outcomes.map(({ ledger }) => ledger)),
+      checks: sumOfChecks(this.#outcomes.map(({ checks }) => checks)),
       retried: this.#outcomes.reduce((sum, { retried }) => sum + retried, 0),
       cutShort: this.#outcomes.some(({ cutShort }) => cutShort),
       unreached: [...new Set(this.#outcomes.flatMap(({ unreached }) => unreached))],
@@ -177,6 +177,12 @@ class Threads {
       workers: this.#workers.length,
     };
   }
+}
+
+function sumOfChecks(parts: readonly CheckCounts[]): CheckCounts {
+  const sum = noChecks();
+  for (const part of parts) for (const name of Object.keys(sum) as (keyof CheckCounts)[]) sum[name] += part[name];
+  return sum;
 }
 
 /** The same second of several threads; the busiest thread's CPU and delay, since it is what bounds the load. */
@@ -191,6 +197,7 @@ function mergeSeconds(parts: readonly LoadSecond[]): LoadSecond {
     merged.loopDelayMs = Math.max(merged.loopDelayMs, part.loopDelayMs);
     for (const [name, count] of Object.entries(part.errors ?? {}))
       merged.errors = { ...merged.errors, [name]: (merged.errors?.[name] ?? 0) + count };
+    if (part.checks !== undefined) merged.checks = sumOfChecks([merged.checks ?? noChecks(), part.checks]);
     if (part.notes !== undefined) merged.notes = [...(merged.notes ?? []), ...part.notes];
   }
   for (const kind of LATENCIES) {

@@ -1,7 +1,7 @@
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { readText } from "../resources/machine.ts";
 import { processCpuSeconds } from "../resources/proc.ts";
-import { Ledger } from "./ledger.ts";
+import { isComplete, Ledger } from "./ledger.ts";
 import { Schedule, startPace } from "./pace.ts";
 import { type LoadOutcome, type LoadPlan, type LoadQueue, type LoadSecond, type LoadShare, noCounts } from "./plan.ts";
 import { ReceiveConnection } from "./receive-connection.ts";
@@ -80,6 +80,7 @@ export async function runShare(
     return {
       seconds,
       errors,
+      checks: recorder.checks,
       retried: recorder.retried,
       ledger: ledger.part(),
       drainSeconds,
@@ -97,8 +98,9 @@ export async function runShare(
 export async function drainAlone(plan: LoadPlan, ledger: Ledger, stopped: () => boolean): Promise<number | undefined> {
   const began = performance.now();
   const hurried = () => stopped() && performance.now() - began > HURRIED_MS;
-  await sleepUntil(began + plan.drainMs, () => ledger.complete || hurried());
-  return ledger.complete ? (performance.now() - began) / SECOND_MS : undefined;
+  const complete = () => isComplete(ledger.part());
+  await sleepUntil(began + plan.drainMs, () => complete() || hurried());
+  return complete() ? (performance.now() - began) / SECOND_MS : undefined;
 }
 
 async function measure(
@@ -129,6 +131,7 @@ async function measure(
     };
     const notes = recorder.takeNotes();
     if (notes.length > 0) second.notes = notes;
+    if (plan.unknownRate > 0) second.checks = { ...recorder.checks };
     const errors = recorder.takeErrors();
     if (errors !== undefined) second.errors = errors;
     for (const connection of [...producers, ...consumers]) connection.check(now);

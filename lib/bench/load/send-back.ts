@@ -23,11 +23,6 @@ export function groupNames(plan: Pick<LoadPlan, "group" | "groups">): string[] {
   return Array.from({ length: plan.groups }, (_, index) => groupName(plan, index));
 }
 
-/** Whether a message is failed the first time it comes: follows from its number alone. */
-export function fails(rate: number, sequence: number): boolean {
-  return rate > 0 && Math.floor((sequence + 1) * rate) !== Math.floor(sequence * rate);
-}
-
 /** Messages that a consumer has given back and the broker has not answered for. */
 export class SendBacks {
   readonly #plan: LoadPlan;

@@ -1,8 +1,7 @@
 import { errorText } from "../../base/errors.ts";
 import { giveBack } from "../../base/give-back.ts";
 import type { PubTrace } from "../../client/trace/trace-data.ts";
-import { parseOffsetMsgId } from "../../message/message-id.ts";
-import { ResponseCode } from "../../remoting/codes.ts";
+import { RequestCode, ResponseCode } from "../../remoting/codes.ts";
 import { decodeCommand } from "../../remoting/command.ts";
 import { FRAME_PREFIX_BYTES } from "../../remoting/frame.ts";
 import { OPAQUE_BASE, writeFrame } from "../raw/frames.ts";
@@ -15,16 +14,10 @@ import { Link } from "./link.ts";
 import { epochMicros, PAYLOAD_HEADER_BYTES, stamp } from "./payload.ts";
 import type { LoadPlan, LoadQueue } from "./plan.ts";
 import type { Recorder } from "./recorder.ts";
-import {
-  compressFrame,
-  endTransactionFrame,
-  type SendTemplate,
-  sendTemplate,
-  writeHex,
-  writeMillis,
-} from "./send-frame.ts";
+import { compressFrame, type SendTemplate, sendTemplate, writeHex, writeMillis } from "./send-frame.ts";
 import { tagsOf } from "./tag-filter.ts";
 import type { LoadTracing, Published } from "./tracing.ts";
+import { HEARTBEAT_OPAQUE, Transactions } from "./transactions.ts";
 
 /** With a rate, requests that may wait for answers on one connection: what is due beyond them is sent late, and that is measured. */
 export const OPEN_IN_FLIGHT_MAX = 4096;
@@ -32,6 +25,8 @@ export const OPEN_IN_FLIGHT_MAX = 4096;
 const END_BYTES_MAX = 1024;
 const OUT_BYTES_MAX = 16 * 1024 * 1024;
 const SILENT_MS_MAX = 60_000;
+/** [ClientConfig] heartbeatBrokerInterval. */
+const HEARTBEAT_MS = 30_000;
 
 /** Every queue gets every size and every tag in turn. */
 function templatesOf(plan: LoadPlan, queues: readonly LoadQueue[], producer: number): SendTemplate[] {
@@ -57,6 +52,8 @@ export class SendConnection {
   readonly #templates: readonly SendTemplate[];
   readonly #queue: LoadQueue;
   readonly #tracing: LoadTracing | undefined;
+  readonly #transactions: Transactions | undefined;
+  #heartbeats: Timer | undefined;
   readonly #slots: number;
   readonly #sentAt: Float64Array;
   readonly #intendedAt: Float64Array;
@@ -98,6 +95,7 @@ export class SendConnection {
     this.#recorder = recorder;
     this.#ledger = ledger;
     this.#queue = queues[0]!;
+    if (plan.kind === "transaction") this.#transactions = new Transactions(plan, producer, recorder, ledger, tracing);
     this.#templates = templatesOf(plan, queues, producer);
     this.#perRequest = plan.kind === "batch" ? plan.batch : 1;
     this.#budget = budget === undefined ? Number.POSITIVE_INFINITY : Math.ceil(budget / this.#perRequest);
@@ -157,6 +155,7 @@ export class SendConnection {
 
   /** Throws when the broker cannot be reached. */
   connect(): Promise<void> {
+    if (this.#plan.unknownRate > 0) this.#heartbeats = setInterval(() => this.#beat(), HEARTBEAT_MS);
     return this.#link.open();
   }
 
@@ -182,6 +181,7 @@ export class SendConnection {
   close(): void {
     this.#stopping = true;
     this.#open = 0;
+    clearInterval(this.#heartbeats);
     this.#link.close();
   }
 
@@ -260,13 +260,23 @@ export class SendConnection {
   #issueNext(count: number): void {
     const { sendIntervalMs = 0 } = this.#plan;
     if (sendIntervalMs === 0) this.#issueNow(count);
-    else setTimeout(() => this.#issueNow(count), sendIntervalMs);
+    else {
+      // What ends a transaction does not wait for the next one.
+      this.#write();
+      setTimeout(() => this.#issueNow(count), sendIntervalMs);
+    }
   }
 
   #answer(buffer: Buffer, headerStart: number, headerEnd: number, frameEnd: number): void {
     const header = this.#header;
     header.read(buffer, headerStart, headerEnd);
     const slot = header.opaque - OPAQUE_BASE;
+    // The one request of a broker; no answer has such a code.
+    if (header.code === RequestCode.CHECK_TRANSACTION_STATE) {
+      this.#checked(buffer, headerStart, frameEnd);
+      return;
+    }
+    if (header.opaque === HEARTBEAT_OPAQUE && header.code === ResponseCode.SUCCESS) return;
     if (!(slot >= 0 && slot < this.#slots) || this.#open === 0) {
       this.#recorder.count("answer to a request that was not sent");
       return;
@@ -316,33 +326,27 @@ export class SendConnection {
     return this.#templates[0]!.uniqKeyPrefix + hexText(sequence);
   }
 
-  /** Which transactions are rolled back follows from their number alone. */
-  #endTransaction(slot: number, ext: Readonly<Record<string, string>>, half: PubTrace | undefined): void {
+  #endTransaction(slot: number, ext: Readonly<Record<string, string>>, trace: PubTrace | undefined): void {
     const sequence = this.#sequenceOf[slot]!;
-    const commit =
-      Math.floor((sequence + 1) * this.#plan.rollbackRate) === Math.floor(sequence * this.#plan.rollbackRate);
-    const place = parseOffsetMsgId(ext.msgId ?? "");
-    if (place === undefined) {
-      this.#recorder.count("answer without the place of the half message");
-      return;
-    }
-    if (!this.#templates[this.#templateOf[slot]!]!.expected) {
-      // Nobody waits for it.
-    } else if (commit) this.#acked(sequence);
-    else
-      for (let group = 0; group < this.#plan.groups; group++)
-        this.#ledger.rolledBack(ledgerNumber(this.#producer, group), sequence);
-    const uniqKey = this.#uniqKey(sequence);
-    if (half !== undefined) this.#tracing?.ended(half, ext.transactionId ?? uniqKey, commit);
-    const end = endTransactionFrame(this.#plan, {
-      commitLogOffset: String(place.physicalOffset),
-      queueOffset: ext.queueOffset ?? "0",
-      msgId: uniqKey,
-      transactionId: ext.transactionId ?? uniqKey,
-      commit,
-    });
-    this.#makeRoom(end.length);
-    this.#outEnd += end.copy(this.#out, this.#outEnd);
+    const { expected } = this.#templates[this.#templateOf[slot]!]!;
+    this.#append(this.#transactions?.end({ sequence, uniqKey: this.#uniqKey(sequence), expected, ext, trace }));
+  }
+
+  /** Half of the buffer is for what the requests in flight need. */
+  #checked(buffer: Buffer, headerStart: number, frameEnd: number): void {
+    const hasRoom = (bytes: number) => this.#outEnd - this.#outStart + bytes <= this.#out.length / 2;
+    this.#append(this.#transactions?.check(buffer, headerStart - FRAME_PREFIX_BYTES, frameEnd, hasRoom));
+  }
+
+  #beat(): void {
+    this.#append(this.#transactions?.heartbeat());
+    this.#write();
+  }
+
+  #append(frame: Buffer | undefined): void {
+    if (frame === undefined) return;
+    this.#makeRoom(frame.length);
+    this.#outEnd += frame.copy(this.#out, this.#outEnd);
   }
 
   /** Nobody will answer what was under way; whether it was stored the consumers may tell. */
@@ -356,6 +360,7 @@ export class SendConnection {
 
   #reopened(): void {
     this.#reader = this.#newReader();
+    this.#beat();
     if (this.#begun) this.#issueNow(this.#slots);
   }
 

@@ -1,10 +1,6 @@
+import { type LocalTransactionState, STATE_FLAGS } from "../../client/producer/transaction-state.ts";
 import { COMPRESSION_TYPES, compressBody } from "../../message/compression.ts";
-import {
-  COMPRESSED_FLAG,
-  TRANSACTION_COMMIT_TYPE,
-  TRANSACTION_PREPARED_TYPE,
-  TRANSACTION_ROLLBACK_TYPE,
-} from "../../message/sys-flag.ts";
+import { COMPRESSED_FLAG, TRANSACTION_PREPARED_TYPE } from "../../message/sys-flag.ts";
 import { RequestCode } from "../../remoting/codes.ts";
 import { type FrameTemplate, frameTemplate, requestFrame } from "../raw/frames.ts";
 import { bodyBytesOf, bodyTemplate, PAYLOAD_HEADER_BYTES, PAYLOAD_HEX, PAYLOAD_PROPERTY } from "./payload.ts";
@@ -167,18 +163,26 @@ export function writeMillis(target: Buffer, at: number, ms: number): void {
   }
 }
 
-/** END_TRANSACTION of a half message that the broker has answered for, sent one way. */
+/** END_TRANSACTION of a half message, sent one way. */
 export function endTransactionFrame(
   plan: LoadPlan,
-  half: { commitLogOffset: string; queueOffset: string; msgId: string; transactionId: string; commit: boolean },
+  half: {
+    commitLogOffset: string;
+    queueOffset: string;
+    msgId: string;
+    transactionId: string;
+    state: LocalTransactionState;
+    /** It answers the broker's question. */
+    isChecked: boolean;
+  },
 ): Buffer {
   const fields = {
     producerGroup: plan.group,
     topic: plan.topic,
     tranStateTableOffset: half.queueOffset,
     commitLogOffset: half.commitLogOffset,
-    commitOrRollback: String(half.commit ? TRANSACTION_COMMIT_TYPE : TRANSACTION_ROLLBACK_TYPE),
-    fromTransactionCheck: "false",
+    commitOrRollback: String(STATE_FLAGS[half.state]),
+    fromTransactionCheck: String(half.isChecked),
     msgId: half.msgId,
     transactionId: half.transactionId,
   };

@@ -45,7 +45,7 @@ export function loadRecord(
     };
   });
   const seconds = outcome.seconds.at(-1)?.second ?? 0;
-  const { ledger, rolledBack } = verdict(outcome.ledger);
+  const { ledger, rolledBack, undecided } = verdict(outcome.ledger);
   if (ledger.lost > 0 && isFilteredBySql(plan)) notClaimed(ledger, "filtered");
   else if (ledger.lost > 0 && (outcome.unreached.length > 0 || outcome.cutShort)) notClaimed(ledger, "unreached");
   const client = {
@@ -73,6 +73,7 @@ export function loadRecord(
       ...(outcome.drainSeconds === undefined ? {} : { drainSeconds: outcome.drainSeconds }),
       ...(plan.failRate > 0 ? { retried: outcome.retried } : {}),
       ...(plan.kind === "transaction" ? { rolledBackDelivered: rolledBack } : {}),
+      ...(plan.unknownRate > 0 ? { ...outcome.checks, undecided } : {}),
     },
     flags: [],
   };
@@ -116,6 +117,9 @@ function optionsOf(plan: LoadPlan): RunRecord["options"] {
     arrival: plan.arrival,
     delayLevel: plan.delayLevel,
     rollbackRate: plan.rollbackRate,
+    unknownRate: plan.unknownRate,
+    checkRollbackRate: plan.checkRollbackRate,
+    checkUnknownRate: plan.checkUnknownRate,
     expression: plan.expression,
     trace: plan.traceNamesrvAddr !== undefined,
     groups: plan.groups,
@@ -150,6 +154,12 @@ function flagsOf(plan: LoadPlan, run: RunRecord, sameHost: boolean): FlagRecord[
     flags.push({
       id: "SKEW",
       text: `${(100 * skewed).toFixed(0)} % of the messages came before they were stored: the clocks differ`,
+    });
+  const undecided = run.figures?.undecided ?? 0;
+  if (undecided > 0)
+    flags.push({
+      id: "UNDECIDED",
+      text: `${undecided} transactions: the broker has not asked for them again; --drain-timeout waits longer`,
     });
   if (sameHost) flags.push({ id: "SAME-HOST", text: "client and broker share this machine" });
   if (run.seconds < SHORT_SECONDS && plan.count === undefined)

@@ -1,4 +1,5 @@
 import { createLogger, type Logger } from "../../base/log.ts";
+import type { LocalTransactionState } from "../../client/producer/transaction-state.ts";
 import {
   endTransactionTrace,
   type PubTrace,
@@ -79,8 +80,8 @@ export class LoadTracing {
     return trace;
   }
 
-  ended(half: PubTrace, transactionId: string, commit: boolean): void {
-    this.#publishing?.append(endTransactionTrace(half, { transactionId, commit }), [half.msgId]);
+  ended(half: PubTrace, transactionId: string, state: LocalTransactionState): void {
+    this.#publishing?.append(endTransactionTrace(half, { transactionId, state }), [half.msgId]);
   }
 
   /** One received message, good until the next record is read. */

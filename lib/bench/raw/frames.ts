@@ -152,14 +152,15 @@ export function batchTemplate(
   return frameTemplate(RequestCode.SEND_BATCH_MESSAGE, fields, Buffer.concat(messages), encoding, credentials);
 }
 
-/** A request without a body that is sent once, signed where there are credentials. */
+/** A request that is sent once, signed where there are credentials. */
 export function requestFrame(
   code: number,
   fields: Readonly<Record<string, string>>,
   credentials: Credentials | undefined,
+  body?: Buffer,
 ): Buffer {
-  const signed = credentials === undefined ? fields : signFields(credentials, fields, undefined);
-  return frameTemplate(code, signed, Buffer.alloc(0), "rocketmq").bytes;
+  const signed = credentials === undefined ? fields : signFields(credentials, fields, body);
+  return frameTemplate(code, signed, body ?? Buffer.alloc(0), "rocketmq").bytes;
 }
 
 /** Printable bytes that do not compress to nothing and are the same every time. */

@@ -13,6 +13,11 @@ export function summaryText(result: BenchResult, run: RunRecord): string {
   const lines = [headline(result, run), ...latencyTable(run), rateLine(run)];
   if (run.ledger !== undefined)
     lines.push(ledgerLine(run.ledger, run.figures?.retried), ...run.ledger.examples.map((line) => `        ${line}`));
+  const { checked, unexpected, duplicated, undecided } = run.figures ?? {};
+  if (checked !== undefined)
+    lines.push(
+      `checks  ${countText(checked)}  unexpected ${unexpected}  duplicated ${duplicated}  UNDECIDED ${undecided}`,
+    );
   if (run.errors.length > 0)
     lines.push(`errors  ${run.errors.map(({ name, count }) => `${name} ${countText(count)}`).join("  ")}`);
   lines.push(useLine(run));

@@ -1,22 +1,14 @@
 import { errorText } from "../../base/errors.ts";
 import { parseOffsetMsgId } from "../../message/message-id.ts";
 import { PropertyName } from "../../message/properties.ts";
-import { TRANSACTION_COMMIT_TYPE, TRANSACTION_NOT_TYPE, TRANSACTION_ROLLBACK_TYPE } from "../../message/sys-flag.ts";
 import { RequestCode } from "../../remoting/codes.ts";
 import { ClientError } from "../broker-error.ts";
 import type { TransactionCheck } from "../client-instance.ts";
 import type { Message, MessageExt } from "../message.ts";
 import { Producer, type ProducerOptions, type SendOptions } from "./producer.ts";
 import type { SendResult } from "./send-result.ts";
+import { type LocalTransactionState, STATE_FLAGS } from "./transaction-state.ts";
 
-/** [LocalTransactionState] */
-export type LocalTransactionState = "COMMIT_MESSAGE" | "ROLLBACK_MESSAGE" | "UNKNOW";
-
-const STATE_FLAGS: Record<LocalTransactionState, number> = {
-  COMMIT_MESSAGE: TRANSACTION_COMMIT_TYPE,
-  ROLLBACK_MESSAGE: TRANSACTION_ROLLBACK_TYPE,
-  UNKNOW: TRANSACTION_NOT_TYPE,
-};
 const END_TRANSACTION_TIMEOUT_MS = 3_000;
 /** Checks waiting for their turn; what comes beyond is asked again by the broker later. */
 const CHECKS_MAX = 2000;

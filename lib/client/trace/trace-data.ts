@@ -1,3 +1,5 @@
+import type { LocalTransactionState } from "../producer/transaction-state.ts";
+
 /** Between the values of a record, and behind each record [TraceConstants]. */
 const CONTENT_SPLITOR = "\u0001";
 const FIELD_SPLITOR = "\u0002";
@@ -52,7 +54,7 @@ export function pubTrace(trace: PubTrace): string {
 /** One ended transaction, and how. */
 export function endTransactionTrace(
   trace: PubTrace,
-  { transactionId, commit }: { transactionId: string; commit: boolean },
+  { transactionId, state }: { transactionId: string; state: LocalTransactionState },
 ): string {
   return record(
     "EndTransaction",
@@ -66,7 +68,7 @@ export function endTransactionTrace(
     trace.storeHost,
     TraceMessageType.commit,
     transactionId,
-    commit ? "COMMIT_MESSAGE" : "ROLLBACK_MESSAGE",
+    state,
     false,
   );
 }

@@ -31,7 +31,9 @@ test("a sent message: fourteen values", () => {
 });
 
 test("an ended transaction: thirteen", () => {
-  expect(fields(endTransactionTrace({ ...pub, tags: "a" }, { transactionId: "tx", commit: false }))[0]).toEqual([
+  expect(
+    fields(endTransactionTrace({ ...pub, tags: "a" }, { transactionId: "tx", state: "ROLLBACK_MESSAGE" }))[0],
+  ).toEqual([
     ...["EndTransaction", "1790000000000", "DefaultRegion", "g", "T", "7F0000010001", "a", "k1", "127.0.0.1:10911"],
     ...["2", "tx", "ROLLBACK_MESSAGE", "false"],
   ]);

@@ -1,0 +1,24 @@
+import type { LocalTransactionState } from "../../client/producer/transaction-state.ts";
+import type { LoadPlan } from "./plan.ts";
+import { isPicked, pickedBelow } from "./spread.ts";
+
+export type FateRates = Pick<LoadPlan, "rollbackRate" | "unknownRate" | "checkRollbackRate" | "checkUnknownRate">;
+
+/**
+ * What a producer says of one of its transactions: `times` is 0 when the half message was sent, else the number of the check. A part
+ * of all is rolled back, of the rest a part is left unknown, and so again at every check, as RocketMQ's program has it. Follows from
+ * the number alone, so that any thread can answer for any other; what was decided once stays.
+ */
+export function fateOf(rates: FateRates, sequence: number, times: number): LocalTransactionState {
+  // Its number among those of which the same is to be decided.
+  let number = sequence;
+  for (let n = 0; n <= times; n++) {
+    const [rollback, unknown] =
+      n === 0 ? [rates.rollbackRate, rates.unknownRate] : [rates.checkRollbackRate, rates.checkUnknownRate];
+    if (isPicked(rollback, number)) return "ROLLBACK_MESSAGE";
+    number -= pickedBelow(rollback, number);
+    if (!isPicked(unknown, number)) return "COMMIT_MESSAGE";
+    number = pickedBelow(unknown, number);
+  }
+  return "UNKNOW";
+}

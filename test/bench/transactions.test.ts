@@ -1,0 +1,111 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Ledger, mergeLedgers, verdict } from "../../lib/bench/load/ledger.ts";
+import { type FateRates, fateOf } from "../../lib/bench/load/transaction-fate.ts";
+import { readResult } from "../../lib/bench/result.ts";
+import { type Cluster, startOwnCluster } from "../support/cluster.ts";
+import { readUntil, runMq, spawnMq } from "../support/run-mq.ts";
+
+const NONE: FateRates = { rollbackRate: 0, unknownRate: 0, checkRollbackRate: 0, checkUnknownRate: 0 };
+const MIXED: FateRates = { rollbackRate: 0.25, unknownRate: 0.5, checkRollbackRate: 0.25, checkUnknownRate: 0.5 };
+
+/** How often each state is said of the first `count` transactions at one of the checks. */
+function states(rates: FateRates, count: number, times: number) {
+  const all = Array.from({ length: count }, (_, sequence) => fateOf(rates, sequence, times));
+  return ["COMMIT_MESSAGE", "ROLLBACK_MESSAGE", "UNKNOW"].map((state) => all.filter((one) => one === state).length);
+}
+
+describe("what is said of a transaction", () => {
+  test("the parts are those that were asked for, of what is left each time", () => {
+    expect(states(NONE, 100, 0)).toEqual([100, 0, 0]);
+    expect(states({ ...NONE, rollbackRate: 1, unknownRate: 1 }, 100, 0)).toEqual([0, 100, 0]);
+    expect(states({ ...NONE, unknownRate: 1, checkUnknownRate: 1 }, 100, 15)).toEqual([0, 0, 100]);
+    expect(states(MIXED, 3200, 0)).toEqual([1200, 800, 1200]);
+    // Of 1,200 that are unknown a quarter is rolled back, half of the others stays unknown.
+    expect(states(MIXED, 3200, 1)).toEqual([1200 + 450, 800 + 300, 450]);
+  });
+
+  test("what was decided once stays", () => {
+    for (let sequence = 0; sequence < 1000; sequence++) {
+      const said = Array.from({ length: 5 }, (_, times) => fateOf(MIXED, sequence, times));
+      const first = said.findIndex((state) => state !== "UNKNOW");
+      if (first >= 0) expect(new Set(said.slice(first)).size).toBe(1);
+    }
+  });
+});
+
+describe("the ledger of transactions that are unknown", () => {
+  test("committed by another thread they are expected; delivered while nobody has decided they are an error", () => {
+    const [asked, answering] = [new Ledger(), new Ledger()];
+    for (const sequence of [0, 1, 2, 3]) asked.undecided(0, sequence);
+    answering.acked(0, 0);
+    answering.rolledBack(0, 1);
+    answering.received(0, 0, "q", 0);
+    const parts = () => verdict(mergeLedgers([asked.part(), answering.part()]));
+    expect(parts()).toMatchObject({ ledger: { acked: 1, received: 1, lost: 0 }, rolledBack: 0, undecided: 2 });
+    answering.received(0, 2, "q", 1);
+    expect(parts()).toMatchObject({ ledger: { unknownOk: 0, lost: 0 }, rolledBack: 1, undecided: 2 });
+    expect(parts().ledger.examples).toEqual(["undecided and delivered: message 0/2"]);
+    asked.acked(0, 3);
+    expect(parts().ledger).toMatchObject({ acked: 2, lost: 1 });
+  });
+});
+
+describe("against a broker that asks soon", () => {
+  const folder = mkdtempSync(join(tmpdir(), "mq-bench-transactions-"));
+  let cluster: Cluster;
+  beforeAll(async () => {
+    cluster = await startOwnCluster({ transactionTimeOut: 200, transactionCheckInterval: 300 });
+  });
+  afterAll(async () => {
+    await cluster.stop();
+    rmSync(folder, { recursive: true });
+  });
+
+  test.each([1, 2])(
+    "what the answers commit arrives, what they roll back does not (%d workers)",
+    async (workers) => {
+      const file = join(folder, `${workers}.json`);
+      const rates = ["--rollback-rate", "0.25", "--unknown-rate", "0.5", "--check-rollback-rate", "0.25"];
+      const { stdout, exitCode } = await runMq([
+        ...["bench", "transaction", "-n", cluster.namesrvAddr, "--quiet", "--count", "400", "--conns", "4"],
+        ...[...rates, "--check-unknown-rate", "0.5", "--workers", String(workers), "--json", file],
+      ]);
+      // Each of the four sends a hundred, and all are decided after a few checks.
+      const [committed = 0] = states(MIXED, 100, 14).map((count) => 4 * count);
+      expect([exitCode, stdout]).toEqual([
+        0,
+        expect.stringMatching(new RegExp(`acked ${committed} {2}received ${committed} {2}LOST 0 {2}DUP 0`)),
+      ]);
+      const { figures, flags } = (await readResult(file)).runs[0]!;
+      const [, , unknown = 0] = states(MIXED, 100, 0);
+      expect(figures).toMatchObject({ undecided: 0, rolledBackDelivered: 0 });
+      expect(figures!.checked).toBeGreaterThanOrEqual(4 * unknown);
+      expect(stdout).toMatch(/^checks {2}\d+ {2}unexpected \d+ {2}duplicated \d+ {2}UNDECIDED 0$/m);
+      expect(flags.map(({ id }) => id)).not.toContain("UNDECIDED");
+    },
+    60_000,
+  );
+
+  test("what is unknown to the end is UNDECIDED, and nothing of it arrives", async () => {
+    const { stdout, exitCode } = await runMq([
+      ...["bench", "transaction", "-n", cluster.namesrvAddr, "--quiet", "--count", "40", "--unknown-rate", "1"],
+      ...["--check-unknown-rate", "1", "--drain-timeout", "500ms"],
+    ]);
+    expect([exitCode, stdout]).toEqual([0, expect.stringMatching(/acked 0 {2}received 0 {2}LOST 0/)]);
+    expect(stdout).toMatch(/^UNDECIDED: 40 transactions/m);
+  }, 60_000);
+
+  test("--compat rocketmq -su: the checks are counted as its program counts them", async () => {
+    const line = ["bench", "transaction", "--compat", "rocketmq", "-n", cluster.namesrvAddr, "-t", "TxTest"];
+    const child = spawnMq([...line, "-su", "1", "-w", "4", "-i", "100", "-ri", "1000"]);
+    const printed = await readUntil(child.stdout, "DuplicatedCheck");
+    child.kill("SIGINT");
+    await child.exited;
+    expect(Number(/\| Check: (\d+) \| UnexpectedCheck: \d+ \|/.exec(printed)?.[1])).toBeGreaterThan(0);
+    const status = await runMq(["topic", "status", "-n", cluster.namesrvAddr, "-t", "TxTest", "--json"]);
+    expect(status.stdout).toMatch(/"maxOffset":[1-9]/);
+  }, 60_000);
+});
