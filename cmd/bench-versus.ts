@@ -25,6 +25,7 @@ import { MQ_VERSION } from "./version.ts";
 /** Turns that are refused because nobody would wait for them. */
 const ROUNDS_MAX = 1000;
 const RUN_BYTES = 12;
+const WORKERS_MAX = 256;
 /** A name is part of the topics' names, which have room for this much. */
 const NAME_LENGTH_MAX = 40;
 
@@ -33,6 +34,7 @@ const flagsSchema = v.object({
   rounds: v.optional(wholeNumber(1, ROUNDS_MAX), "5"),
   duration: v.optional(duration, "8s"),
   warmup: v.optional(duration, "2s"),
+  workers: v.optional(wholeNumber(1, WORKERS_MAX), "1"),
   keep: v.optional(v.boolean(), false),
   ...credentialEntries,
   ...exportEntries,
@@ -56,6 +58,12 @@ export const benchVersusCommand = defineCommand({
     rounds: { type: "string", description: "Turns of each cluster per work", default: "5", valueHint: "n" },
     duration: { type: "string", description: "Measured part of a turn", default: "8s", valueHint: "time" },
     warmup: { type: "string", description: "What comes before it in every turn", default: "2s", valueHint: "time" },
+    workers: {
+      type: "string",
+      description: "Threads of the generator, as far as a work has connections for them",
+      default: "1",
+      valueHint: "n",
+    },
     keep: { type: "boolean", description: "Leave the topics that were made" },
     ...credentialArgs,
     ...exportArgs,
@@ -70,9 +78,10 @@ export const benchVersusCommand = defineCommand({
     checkExportPaths(flags);
     const run = randomBytes(RUN_BYTES).toString("hex");
     const startedAt = Date.now();
+    const threads = { workers: flags.workers, entry: Bun.main };
     const clusters = new Map<string, VersusCluster>();
     for (const { name, address } of targets)
-      clusters.set(name, await VersusCluster.open(name, address, run, credentials));
+      clusters.set(name, await VersusCluster.open(name, address, run, credentials, threads));
     const interrupt = onInterrupt();
     let failed = false;
     const onFailure = ({ target, work }: { target: string; work: string }, error: unknown) => {

@@ -120,6 +120,8 @@ if (isMainThread) {
   void import("../lib/store/mappedfile/allocate-worker.ts").then(({ runAllocateWorker }) => runAllocateWorker());
 } else if ((workerData as { role?: unknown }).role === "bench") {
   void import("../lib/bench/load/load-worker.ts").then(({ runLoadWorker }) => runLoadWorker());
+} else if ((workerData as { role?: unknown }).role === "bench-raw") {
+  void import("../lib/bench/raw/raw-worker.ts").then(({ runRawWorker }) => runRawWorker());
 } else if ((workerData as { role?: unknown }).role === "bench-sink") {
   void import("../lib/bench/load/null-sink.ts").then(({ runNullSink }) => runNullSink());
 }

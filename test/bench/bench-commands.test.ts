@@ -100,6 +100,7 @@ describe("mq bench versus", () => {
   test("what is wrong is said in a line, before anything begins", async () => {
     const wrong: [string[], string][] = [
       [["a"], 'mq: mq bench versus got "a", want NAME=host:port of a name server, the name 40 long at most\n'],
+      [["a=x:1", "--workers", "0"], "mq: --workers is 0, want a whole number from 1 to 256\n"],
       [["a=x:1", "a=y:2"], "mq: mq bench versus got a name twice, want another name for every cluster\n"],
       [["a=x:1", "--works", "send-q"], "did you mean send-1?"],
       [["a=x:1", "--rounds", "0"], "mq: --rounds is 0, want a whole number from 1 to 1000\n"],

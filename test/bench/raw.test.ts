@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { join } from "node:path";
 import { frameTemplate, OPAQUE_BASE, writeFrame } from "../../lib/bench/raw/frames.ts";
 import type { RawPlan } from "../../lib/bench/raw/plan.ts";
-import { runRawLoad } from "../../lib/bench/raw/raw-load.ts";
+import { rawShares, runRawPlan } from "../../lib/bench/raw/raw-threads.ts";
 import { ResponseHeader, ResponseReader } from "../../lib/bench/raw/response-reader.ts";
 import { VersusCluster } from "../../lib/bench/versus/versus-cluster.ts";
 import { WORKS, workQueues } from "../../lib/bench/versus/works.ts";
@@ -64,6 +65,22 @@ describe("responses", () => {
   });
 });
 
+const rawPlan: RawPlan = {
+  host: "127.0.0.1",
+  port: 1,
+  kind: "send",
+  queues: [{ topic: "T", queueId: 0 }],
+  connections: 2,
+  inFlight: 1,
+  bodyBytes: 10,
+  batch: 1,
+  header: "rocketmq",
+  group: "waiting-",
+  warmupSeconds: 0,
+  seconds: 1,
+  run: "0",
+};
+
 describe("a broker under the load", () => {
   let cluster: OwnCluster;
   beforeAll(async () => {
@@ -95,39 +112,59 @@ describe("a broker under the load", () => {
     expect(await side.cleanUp()).toEqual([]);
   }, 30_000);
 
+  test("several threads share a work's connections, and what they found is one run", async () => {
+    const entry = join(import.meta.dir, "..", "..", "cmd", "mq.ts");
+    const run = "0123456789abcdef0000000a";
+    const side = await VersusCluster.open("mq", cluster.namesrvAddr, run, undefined, { workers: 3, entry });
+    const times = { warmupSeconds: 0, seconds: 1 };
+    for (const name of ["rate-20k", "catch-up", "send-1"]) {
+      const found = WORKS.find((one) => one.name === name)!;
+      const work = { ...found, ...(found.fill ? { fill: 200 } : {}), plan: { ...found.plan, bodyBytes: 64 } };
+      if (found.plan.rate !== undefined) work.plan.rate = 200;
+      const record = await side.turn(work, times, () => false);
+      expect(record.errors).toEqual([]);
+      // Four connections have work for three threads, one for one.
+      expect([name, record.client.workers]).toEqual([name, name === "send-1" ? 1 : 3]);
+      expect(record.samples).toHaveLength(1);
+      const [latency] = Object.values(record.latencies);
+      if (name === "rate-20k") expect(latency!.count).toBe(record.counts.acked);
+      expect(record.counts.acked + record.counts.received).toBeGreaterThan(0);
+    }
+    expect(await side.cleanUp()).toEqual([]);
+    const refused = runRawPlan({ ...rawPlan, port: 1 }, { workers: 2, entry }, () => {});
+    expect(refused).rejects.toThrow(/^connect to 127.0.0.1:1: /);
+    await refused.catch(() => {});
+  }, 30_000);
+
   test("groups that wait at queues get what is sent there", async () => {
     const side = await VersusCluster.open("mq", cluster.namesrvAddr, "fedcba98765432100000000f");
     const { host, port } = side.brokers[0]!;
     const queues = [0, 1].map((queueId) => ({ topic: "waited-for", queueId }));
-    const plan: RawPlan = {
-      host,
-      port,
-      kind: "send",
-      queues,
-      connections: 1,
-      inFlight: 1,
-      bodyBytes: 10,
-      batch: 1,
-      header: "rocketmq",
-      group: "waiting-",
-      warmupSeconds: 0,
-      seconds: 1,
-      run: "0",
-      rate: 50,
-    };
-    await runRawLoad({ ...plan, rate: 4 }, () => {});
+    const plan: RawPlan = { ...rawPlan, host, port, queues, connections: 1, rate: 50 };
+    await runRawPlan({ ...plan, rate: 4 }, undefined, () => {});
     const [polled, sent] = await Promise.all([
-      runRawLoad(
+      runRawPlan(
         { ...plan, kind: "poll", connections: 3, inFlight: 2, batch: 32, seconds: 2, rate: undefined },
+        undefined,
         () => {},
       ),
-      runRawLoad(plan, () => {}),
+      runRawPlan(plan, undefined, () => {}),
     ]);
     const total = (outcome: typeof polled, name: "acked" | "received") =>
       outcome.seconds.reduce((sum, { counts }) => sum + counts[name], 0);
     expect([polled.errors, sent.errors]).toEqual([{}, {}]);
     expect(total(polled, "received")).toBeGreaterThanOrEqual(3 * (total(sent, "acked") - 1));
   }, 30_000);
+});
+
+test("threads: every connection once, its number and its part of the rate kept", () => {
+  const shares = rawShares({ ...rawPlan, connections: 5, rate: 1000 }, 3);
+  expect(shares.map(({ firstConnection, connections }) => [firstConnection, connections])).toEqual([
+    [0, 2],
+    [2, 2],
+    [4, 1],
+  ]);
+  expect(shares.map(({ rate }) => rate)).toEqual([400, 400, 200]);
 });
 
 test("works: their queues name every queue of every topic, neighbours in different topics", () => {

@@ -39,6 +39,16 @@ export interface RawPlan {
   credentials?: Credentials | undefined;
 }
 
+/** What one thread does of a plan. */
+export interface RawShare {
+  plan: RawPlan;
+  /** Number of its first connection, and how many it has. */
+  firstConnection: number;
+  connections: number;
+  /** Its part of `plan.rate`. */
+  rate: number | undefined;
+}
+
 /** What happened in one interval. */
 export interface RawCounts {
   sent: number;
@@ -62,9 +72,10 @@ export interface RawSecond {
   client: ClientUse;
 }
 
-/** How a worker's load ended. */
+/** How a load ended. */
 export interface RawOutcome {
   seconds: RawSecond[];
   /** Response code or what broke, and how often. */
   errors: Record<string, number>;
+  workers: number;
 }

@@ -2,7 +2,7 @@ import { performance } from "node:perf_hooks";
 import { Histogram } from "../histogram.ts";
 import { ClientMeter } from "../resources/client-meter.ts";
 import { batchTemplate, type FrameTemplate, sendTemplate } from "./frames.ts";
-import { noCounts, type QueueTarget, type RawOutcome, type RawPlan, type RawSecond } from "./plan.ts";
+import { noCounts, type QueueTarget, type RawOutcome, type RawPlan, type RawSecond, type RawShare } from "./plan.ts";
 import { RawConnection, type RawRecorder } from "./raw-connection.ts";
 
 const SECOND_MS = 1000;
@@ -12,19 +12,19 @@ const TICK_MS = 1;
 const DRAIN_MS = 5000;
 
 /**
- * Runs the plan on this thread. `onSecond` sees every measured interval when it ends; `stopped` is asked once a second and
+ * Does one thread's share of a plan. `onSecond` sees every measured interval when it ends; `stopped` is asked once a second and
  * ends the load early. Throws when no connection can be opened.
  */
 export async function runRawLoad(
-  plan: RawPlan,
+  share: RawShare,
   onSecond: (second: RawSecond) => void,
   stopped: () => boolean = () => false,
 ): Promise<RawOutcome> {
+  const { plan, rate } = share;
   const recorder: RawRecorder = { latencies: new Histogram(), counts: noCounts(), errors: new Map() };
-  const connections = makeConnections(plan, recorder);
+  const connections = makeConnections(share, recorder);
   await Promise.all(connections.map((connection) => connection.connect()));
-  const pace =
-    plan.rate === undefined ? undefined : startPace(plan.rate, plan.kind === "batch" ? plan.batch : 1, connections);
+  const pace = rate === undefined ? undefined : startPace(rate, plan.kind === "batch" ? plan.batch : 1, connections);
   if (pace === undefined) for (const connection of connections) connection.begin();
   const seconds: RawSecond[] = [];
   const meter = new ClientMeter();
@@ -54,16 +54,17 @@ export async function runRawLoad(
     while (performance.now() < end && connections.some(({ inFlight }) => inFlight > 0)) await sleep(10);
     for (const connection of connections) connection.close();
   }
-  return { seconds, errors: Object.fromEntries(recorder.errors) };
+  return { seconds, errors: Object.fromEntries(recorder.errors), workers: 1 };
 }
 
-function makeConnections(plan: RawPlan, recorder: RawRecorder): RawConnection[] {
+function makeConnections(share: RawShare, recorder: RawRecorder): RawConnection[] {
+  const { plan } = share;
   const { kind, queues, connections } = plan;
-  const numbers = Array.from({ length: connections }, (_, i) => i);
+  const numbers = Array.from({ length: share.connections }, (_, i) => share.firstConnection + i);
   if (kind === "pull" || kind === "poll")
     return numbers.map((number) => {
-      const share = queues.filter((_, i) => i % connections === number);
-      const own = kind === "poll" || share.length === 0 ? queues : share;
+      const dealt = queues.filter((_, i) => i % connections === number);
+      const own = kind === "poll" || dealt.length === 0 ? queues : dealt;
       return new RawConnection(plan, recorder, own, [], 0, number);
     });
   const templates = queues.map((queue) => templateOf(plan, queue));

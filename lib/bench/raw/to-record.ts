@@ -53,7 +53,7 @@ export function rawRecord(
     client: {
       cpu,
       loopDelayP99Ms: samples.reduce((most, { clientLoopDelayP99Ms = 0 }) => Math.max(most, clientLoopDelayP99Ms), 0),
-      workers: 1,
+      workers: outcome.workers,
     },
     flags: flagsOf(plan, total, seconds, cpu),
   };
@@ -75,7 +75,10 @@ function optionsOf(plan: RawPlan): RunRecord["options"] {
 function flagsOf(plan: RawPlan, total: RawCounts, seconds: number, cpu: number): RunRecord["flags"] {
   const flags: RunRecord["flags"] = [];
   if (cpu > CLIENT_BOUND_CPU)
-    flags.push({ id: "CLIENT-BOUND", text: `the generator's thread was busy ${(100 * cpu).toFixed(0)} % of the time` });
+    flags.push({
+      id: "CLIENT-BOUND",
+      text: `the generator's busiest thread was busy ${(100 * cpu).toFixed(0)} % of the time: more --workers, or another machine`,
+    });
   const achieved = (total.acked + total.received) / Math.max(seconds, 1e-9);
   if (plan.rate !== undefined && achieved < SATURATED_PART * plan.rate)
     flags.push({ id: "SATURATED", text: `${achieved.toFixed(0)} of ${plan.rate} messages a second` });

@@ -3,7 +3,7 @@ import { AdminClient } from "../../client/admin/admin-client.ts";
 import { type Credentials, environmentCredentials } from "../../client/credentials.ts";
 import { type BrokerFacts, brokerRuntime, describeBrokers } from "../cluster-facts.ts";
 import type { QueueTarget, RawOutcome, RawPlan } from "../raw/plan.ts";
-import { runRawLoad } from "../raw/raw-load.ts";
+import { type RawThreads, runRawPlan } from "../raw/raw-threads.ts";
 import { rawRecord } from "../raw/to-record.ts";
 import { ResourceSampler } from "../resources/sampler.ts";
 import type { RunRecord } from "../result.ts";
@@ -28,6 +28,7 @@ export class VersusCluster {
   readonly #prefix: string;
   readonly #run: string;
   readonly #credentials: Credentials | undefined;
+  readonly #threads: RawThreads | undefined;
   /** Topics made, and for reading works filled. */
   readonly #prepared = new Map<string, readonly string[]>();
 
@@ -37,25 +38,28 @@ export class VersusCluster {
     brokers: readonly BrokerFacts[],
     run: string,
     credentials: Credentials | undefined,
+    threads: RawThreads | undefined,
   ) {
     this.name = name;
     this.#namesrvAddr = namesrvAddr;
     this.brokers = brokers;
     this.#run = run;
     this.#credentials = credentials;
+    this.#threads = threads;
     this.#prefix = `mq-bench-${run.slice(-8)}-${name.replace(/[^A-Za-z0-9_-]/g, "_")}`;
   }
 
-  /** Finds the brokers behind the name servers. `run` makes topics and message ids unique: 24 hex digits. */
+  /** Finds the brokers behind the name servers. `run` makes topics and message ids unique: 24 hex digits; without `threads` this one does all. */
   static async open(
     name: string,
     namesrvAddr: string,
     run: string,
     credentials: Credentials | undefined = environmentCredentials(),
+    threads?: RawThreads | undefined,
   ): Promise<VersusCluster> {
     const brokers = await describeBrokers(name, namesrvAddr, undefined, credentials);
     if (brokers.length === 0) throw new MqError(`find a broker of ${name}: ${namesrvAddr} knows no master`);
-    return new VersusCluster(name, namesrvAddr, brokers, run, credentials);
+    return new VersusCluster(name, namesrvAddr, brokers, run, credentials, threads);
   }
 
   /** One turn of the work. The record's work and round are the caller's to set. */
@@ -73,7 +77,7 @@ export class VersusCluster {
       sampler.sample();
       warm = true;
     }, times.warmupSeconds * 1000);
-    const outcome = await runRawLoad(plan, () => sampler.sample(), stopped);
+    const outcome = await runRawPlan(plan, this.#threads, () => sampler.sample(), stopped);
     clearTimeout(begin);
     await pollers;
     const record = rawRecord(plan, outcome, sampler.samples.slice(warm ? 1 : 0), startedAt);
@@ -148,8 +152,9 @@ export class VersusCluster {
     const plan: RawPlan = { ...this.#plan(work, queues), kind: "send", inFlight: 64, seconds: FILL_SECONDS_MAX };
     let sent = 0;
     let failed = 0;
-    const outcome = await runRawLoad(
+    const outcome = await runRawPlan(
       plan,
+      this.#threads,
       ({ counts }) => {
         sent += counts.acked;
         failed += counts.failed;
@@ -171,7 +176,7 @@ export class VersusCluster {
     const { groups, rate } = work.pollers;
     const poll: RawPlan = { ...base, kind: "poll", connections: groups, inFlight: queues.length, batch: 32 };
     const trickle: RawPlan = { ...base, connections: 1, rate };
-    return Promise.all([poll, trickle].map((plan) => runRawLoad(plan, () => {})));
+    return Promise.all([poll, trickle].map((plan) => runRawPlan(plan, undefined, () => {})));
   }
 }
 
