@@ -3,6 +3,7 @@ import { type BrokerFacts, brokerRuntime } from "../lib/bench/cluster-facts.ts";
 import { missedLimits, parseGate } from "../lib/bench/gate.ts";
 import { Histogram } from "../lib/bench/histogram.ts";
 import { checkMsOf, delayOf } from "../lib/bench/load/broker-times.ts";
+import { ClockWatch } from "../lib/bench/load/clock-watch.ts";
 import { DiskGuard } from "../lib/bench/load/disk-guard.ts";
 import { mergeLedgers } from "../lib/bench/load/ledger.ts";
 import { LoadTopic } from "../lib/bench/load/load-topic.ts";
@@ -105,6 +106,12 @@ async function once(
     run: runName(),
     credentials: partial.credentials,
   });
+  const { credentials } = partial;
+  // One process alone has one clock.
+  const watch =
+    options.sends === options.receives
+      ? undefined
+      : await ClockWatch.begin(topic, { namesrvAddr, run: runName(), credentials });
   try {
     const delayMs = partial.delayLevel === 0 ? 0 : delayOf(topic.brokers[0]!.config, partial.delayLevel);
     const plan: LoadPlan = {
@@ -114,11 +121,15 @@ async function once(
       delayMs,
       drainMs: partial.drainMs + delayMs + (partial.unknownRate > 0 ? checkMsOf(topic.brokers[0]!.config) : 0),
       traceNamesrvAddr: flags.msgTraceEnable ? namesrvAddr : undefined,
+      clock: watch?.clock,
     };
     const run = await measured(plan, topic, verb, flags, stopped);
+    const moved = stopped() ? undefined : await watch?.end();
+    if (moved !== undefined) run.flags.push(moved);
     run.interrupted = stopped();
     return { run, brokers: topic.brokers };
   } finally {
+    await watch?.close();
     const left = await topic.close(flags.keep, options.receives ? groupNames(partial) : []);
     if (left !== undefined) warn(`topic ${left} is left: it could not be deleted`);
   }

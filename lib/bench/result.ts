@@ -88,6 +88,21 @@ const ledgerSchema = v.object({
 });
 export type LedgerRecord = v.InferOutput<typeof ledgerSchema>;
 
+const readingSchema = v.object({ aheadUs: amount, errorUs: amount });
+const clockSchema = v.object({
+  /** Broker whose clock others are compared with. */
+  reference: text,
+  /** How far this host's is ahead; absent where it could not be compared, `reason` says why. */
+  own: v.optional(readingSchema),
+  reason: v.optional(text),
+  /** Of received messages: their producers' clocks, absent where they do not tell, and what was added to their end-to-end latencies. */
+  producers: v.pipe(
+    v.array(v.object({ clock: v.optional(readingSchema), correctionUs: amount, messages: amount })),
+    v.maxLength(LIST_MAX),
+  ),
+});
+export type ClockRecord = v.InferOutput<typeof clockSchema>;
+
 const flagSchema = v.object({ id: text, text });
 export type FlagRecord = v.InferOutput<typeof flagSchema>;
 
@@ -117,6 +132,7 @@ const runSchema = v.object({
   latencies: v.record(text, latencySchema),
   errors: v.pipe(v.array(v.object({ name: text, count: amount })), v.maxLength(LIST_MAX)),
   ledger: v.optional(ledgerSchema),
+  clock: v.optional(clockSchema),
   samples: v.pipe(v.array(secondSchema), v.maxLength(SECONDS_MAX)),
   client: v.object({ cpu: amount, loopDelayP99Ms: amount, workers: amount }),
   /** Figures that are one number: `drainSeconds`, `startMs`, `memoryIdleBytes` ... */

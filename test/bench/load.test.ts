@@ -51,6 +51,17 @@ describe("the ledger names what a broker does to messages", () => {
     expect(ledger.examples).toContain("corrupt: message at offset 9 of b/0: its body does not decompress");
   });
 
+  test("one corrupt, for who only receives what another load sent", async () => {
+    using broker = fakeBroker({ corrupt: 9 });
+    await runLoad(plan(broker.port, { count: 200, consumers: 0, run: 8 }));
+    const load = plan(broker.port, { count: 200, producers: 0 });
+    const about = { work: "w", verb: "consume", startedAt: 0, resources: [], sameHost: true };
+    const run = loadRecord(load, await runLoad(load), about);
+    expect(run.ledger).toMatchObject({ received: 200, corrupt: 1, lost: 0, duplicates: 0 });
+    expect(run.latencies.e2e!.count).toBe(199);
+    expect(exitCode(run, [], false)).toBe(3);
+  });
+
   test("two that changed places", async () => {
     const ledger = await ledgerOf({ swap: 30 });
     expect(ledger).toMatchObject({ received: 200, lost: 0, reordered: 1 });
@@ -141,6 +152,7 @@ test("a loop that is late is CLIENT-BOUND only where that is a good part of what
       unreached: [],
       cutShort: false,
       checks: noChecks(),
+      clocks: [],
       retried: 0,
       workers: 1,
     };

@@ -2,12 +2,13 @@ import { crc32 } from "../../base/crc32.ts";
 import { decompressBody } from "../../message/compression.ts";
 import type { RecordView } from "../../message/record.ts";
 import { COMPRESSED_FLAG } from "../../message/sys-flag.ts";
+import { CLOCK_STAMP_BYTES, type ClockStamp, type OwnClock, readClockStamp, writeClockStamp } from "./clock.ts";
 
 /**
  * The header at the start of every measured body, big-endian:
  *
  *     0 magic "mqb1"   4 run            8 producer       12 CRC-32 of the bytes from 16 on
- *    16 sequence (8)  24 intended us (8, since the epoch)  32 sent us (8)  40 reserved (8)
+ *    16 sequence (8)  24 intended us (8, since the epoch)  32 sent us (8)  40 the sender's clock (8): `ClockStamp`
  */
 const MAGIC = 0x6d716231;
 const RUN_AT = 4;
@@ -16,7 +17,8 @@ const CRC_AT = 12;
 const SEQUENCE_AT = 16;
 const INTENDED_AT = 24;
 const SENT_AT = 32;
-export const PAYLOAD_HEADER_BYTES = 48;
+const CLOCK_AT = 40;
+export const PAYLOAD_HEADER_BYTES = CLOCK_AT + CLOCK_STAMP_BYTES;
 const TWO_32 = 2 ** 32;
 
 function writeLong(target: Buffer, at: number, value: number): void {
@@ -48,13 +50,20 @@ export function bodyBytesOf(bytes: number, fill: Uint8Array): Buffer {
   return body;
 }
 
-/** A body of at least `PAYLOAD_HEADER_BYTES`, its header still empty. */
-export function bodyTemplate(bytes: number, fill: Uint8Array, run: number, producer: number): Buffer {
+/** A body of at least `PAYLOAD_HEADER_BYTES`, its header still without what differs from message to message. */
+export function bodyTemplate(
+  bytes: number,
+  fill: Uint8Array,
+  run: number,
+  producer: number,
+  clock?: OwnClock | undefined,
+): Buffer {
   const body = bodyBytesOf(Math.max(bytes, PAYLOAD_HEADER_BYTES), fill);
   body.fill(0, 0, PAYLOAD_HEADER_BYTES);
   body.writeUInt32BE(MAGIC, 0);
   body.writeUInt32BE(run, RUN_AT);
   body.writeUInt32BE(producer, PRODUCER_AT);
+  if (clock !== undefined) writeClockStamp(body, CLOCK_AT, clock);
   return body;
 }
 
@@ -89,6 +98,7 @@ export class PayloadView {
   sequence = 0;
   intended = 0;
   sent = 0;
+  readonly clock: ClockStamp = { aheadUs: 0, errorUs: 0, reference: 0 };
   intact = false;
 
   /** Reads the header of a stored record, in its body or, where that is too small, in its property; a body is decompressed first. */
@@ -129,6 +139,7 @@ export class PayloadView {
     this.sequence = readLong(body, start + SEQUENCE_AT);
     this.intended = readLong(body, start + INTENDED_AT);
     this.sent = readLong(body, start + SENT_AT);
+    readClockStamp(body, start + CLOCK_AT, this.clock);
     this.intact = body.readInt32BE(start + CRC_AT) === crc32(body, start + SEQUENCE_AT, end);
     return true;
   }

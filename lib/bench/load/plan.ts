@@ -2,6 +2,7 @@ import type { Credentials } from "../../client/credentials.ts";
 import type { CompressionType } from "../../message/compression.ts";
 import type { HistogramSnapshot } from "../histogram.ts";
 import type { HeaderEncoding } from "../raw/frames.ts";
+import type { OwnClock, SeenClock } from "./clock.ts";
 
 /** A queue of a topic on the broker that has it. */
 export interface LoadQueue {
@@ -89,6 +90,8 @@ export interface LoadPlan {
   run: number;
   /** Every request is signed with these. */
   credentials?: Credentials | undefined;
+  /** Of a process that only sends, whose messages tell it, or only receives, from such a one. */
+  clock?: OwnClock | undefined;
   /** Send RocketMQ's message trace through these name servers. */
   traceNamesrvAddr?: string | undefined;
 }
@@ -193,6 +196,8 @@ export interface LoadOutcome {
   /** What was missing was not waited for until the end, since the end was asked for. */
   cutShort: boolean;
   checks: CheckCounts;
+  /** Clocks of the processes whose messages were received. */
+  clocks: SeenClock[];
   /** Messages that consumers failed and gave back. */
   retried: number;
   workers: number;

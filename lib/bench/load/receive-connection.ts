@@ -4,6 +4,7 @@ import { RecordView } from "../../message/record.ts";
 import { RequestCode, ResponseCode } from "../../remoting/codes.ts";
 import { OPAQUE_BASE, requestFrame } from "../raw/frames.ts";
 import { ResponseHeader } from "../raw/response-reader.ts";
+import type { ClockCorrection } from "./clock.ts";
 import { FrameReader, remarkOf } from "./frame-reader.ts";
 import { type Ledger, ledgerNumber } from "./ledger.ts";
 import { Link } from "./link.ts";
@@ -39,6 +40,8 @@ export interface ReceiveOptions {
   /** Reads what its group has failed at this broker. */
   readsRetries: boolean;
   tracing: LoadTracing | undefined;
+  /** Of other processes' messages. */
+  clocks: ClockCorrection | undefined;
 }
 
 interface Reading extends LoadQueue {
@@ -63,6 +66,7 @@ export class ReceiveConnection {
   readonly #payload = new PayloadView();
   readonly #filtered: boolean;
   readonly #tracing: LoadTracing | undefined;
+  readonly #clocks: ClockCorrection | undefined;
   readonly #group: number;
   readonly #groupName: string;
   readonly #sendBacks: SendBacks;
@@ -77,9 +81,10 @@ export class ReceiveConnection {
     queues: readonly LoadQueue[],
     recorder: Recorder,
     ledger: Ledger,
-    { group, readsRetries, tracing }: ReceiveOptions,
+    { group, readsRetries, tracing, clocks }: ReceiveOptions,
   ) {
     this.#tracing = tracing;
+    this.#clocks = clocks;
     this.#group = group;
     this.#groupName = groupName(plan, group);
     this.#sendBacks = new SendBacks(plan, this.#groupName, OPAQUE_BASE);
@@ -261,7 +266,9 @@ export class ReceiveConnection {
     histograms.s2c.record(nowUs - record.storeTimestamp * 1000);
     const payload = this.#payload;
     const found = payload.readRecord(buffer, record);
-    if (found === "foreign" || (found === "ours" && payload.run !== this.#plan.run)) {
+    // Where nothing is sent, every load's messages are what is received.
+    const isShared = this.#plan.producers > 0;
+    if (found === "foreign" || (found === "ours" && isShared && payload.run !== this.#plan.run)) {
       this.#ledger.foreign();
       return;
     }
@@ -276,13 +283,15 @@ export class ReceiveConnection {
       this.#fail(queue, payload.producer, payload.sequence, queueOffset);
       return;
     }
-    histograms.e2e.record(epochMicros(this.#busyUntil) - payload.intended);
+    const correctionUs = this.#clocks?.correctionUs(payload.clock) ?? 0;
+    histograms.e2e.record(epochMicros(this.#busyUntil) - payload.intended + correctionUs);
     // Brokers count in whole milliseconds.
     if (this.#plan.delayMs > 0)
       histograms.late.record(nowUs - (Math.floor(payload.sent / 1000) + this.#plan.delayMs) * 1000);
     // What was failed and comes again is out of order by intent.
     const order = record.reconsumeTimes === 0 ? queue.name : `${queue.name} ${payload.sequence}`;
-    this.#ledger.received(ledgerNumber(payload.producer, this.#group), payload.sequence, order, queueOffset);
+    if (isShared)
+      this.#ledger.received(ledgerNumber(payload.producer, this.#group), payload.sequence, order, queueOffset);
   }
 
   /** Gives a message back; where that does not work it is done, as a client that has nobody to give it to goes on. */

@@ -2,6 +2,7 @@ import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import { MqError } from "../../base/errors.ts";
 import { Histogram } from "../histogram.ts";
+import { mergeSeenClocks } from "./clock.ts";
 import { isComplete, mergeLedgers } from "./ledger.ts";
 import type { WorkerNews, WorkerOrder } from "./load-worker.ts";
 import {
@@ -169,6 +170,7 @@ class Threads {
       ),
       errors,
       ledger: mergeLedgers(this.#outcomes.map(({ ledger }) => ledger)),
+      clocks: mergeSeenClocks(this.#outcomes.flatMap(({ clocks }) => clocks)),
       checks: sumOfChecks(this.#outcomes.map(({ checks }) => checks)),
       retried: this.#outcomes.reduce((sum, { retried }) => sum + retried, 0),
       cutShort: this.#outcomes.some(({ cutShort }) => cutShort),

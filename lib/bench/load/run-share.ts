@@ -1,10 +1,11 @@
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { readText } from "../resources/machine.ts";
 import { processCpuSeconds } from "../resources/proc.ts";
+import { ClockCorrection } from "./clock.ts";
 import { isComplete, Ledger } from "./ledger.ts";
 import { Schedule, startPace } from "./pace.ts";
 import { type LoadOutcome, type LoadPlan, type LoadQueue, type LoadSecond, type LoadShare, noCounts } from "./plan.ts";
-import { ReceiveConnection } from "./receive-connection.ts";
+import { ReceiveConnection, type ReceiveOptions } from "./receive-connection.ts";
 import { Recorder } from "./recorder.ts";
 import { SendConnection } from "./send-connection.ts";
 import { LoadTracing } from "./tracing.ts";
@@ -38,7 +39,8 @@ export async function runShare(
   const ledger = new Ledger();
   const tracing =
     plan.traceNamesrvAddr === undefined ? undefined : new LoadTracing(plan, plan.traceNamesrvAddr, recorder);
-  const consumers = makeConsumers(share, recorder, ledger, tracing);
+  const clocks = plan.producers > 0 || plan.clock === undefined ? undefined : new ClockCorrection(plan.clock);
+  const consumers = makeConsumers(share, recorder, ledger, { tracing, clocks });
   const producers = makeProducers(share, recorder, ledger, tracing);
   try {
     await Promise.all([...consumers, ...producers].map((connection) => connection.connect()));
@@ -81,6 +83,7 @@ export async function runShare(
       seconds,
       errors,
       checks: recorder.checks,
+      clocks: clocks?.seen ?? [],
       retried: recorder.retried,
       ledger: ledger.part(),
       drainSeconds,
@@ -169,14 +172,14 @@ function makeConsumers(
   share: LoadShare,
   recorder: Recorder,
   ledger: Ledger,
-  tracing: LoadTracing | undefined,
+  shared: Pick<ReceiveOptions, "tracing" | "clocks">,
 ): ReceiveConnection[] {
   const { plan } = share;
   const firsts = new Set(byBroker(plan.queues).map(([first]) => first));
   return Array.from({ length: plan.groups }, (_, group) =>
     deal(share.queues, share.consumers).map((queues) => {
       const readsRetries = plan.failRate > 0 && queues.some((queue) => firsts.has(queue));
-      return new ReceiveConnection(plan, queues, recorder, ledger, { group, readsRetries, tracing });
+      return new ReceiveConnection(plan, queues, recorder, ledger, { group, readsRetries, ...shared });
     }),
   ).flat();
 }

@@ -73,8 +73,10 @@ export function sendTemplate(
   const isSmall = bodyBytes < PAYLOAD_HEADER_BYTES;
   const body = isSmall
     ? bodyBytesOf(bodyBytes, plan.payload)
-    : bodyTemplate(bodyBytes, plan.payload, plan.run, producer);
-  const small = isSmall ? Buffer.concat([bodyTemplate(0, plan.payload, plan.run, producer), body]) : undefined;
+    : bodyTemplate(bodyBytes, plan.payload, plan.run, producer, plan.clock);
+  const small = isSmall
+    ? Buffer.concat([bodyTemplate(0, plan.payload, plan.run, producer, plan.clock), body])
+    : undefined;
   const isBatch = plan.kind === "batch";
   const compress =
     !isBatch && bodyBytes >= (plan.compress?.overBytes ?? Number.POSITIVE_INFINITY) ? plan.compress : undefined;

@@ -1,7 +1,15 @@
 import { encodeBase64 } from "../hdr/encoding.ts";
 import { Histogram } from "../histogram.ts";
 import type { ResourceSample } from "../resources/sampler.ts";
-import { type FlagRecord, type LedgerRecord, latencyRecord, type RunRecord, type SecondRecord } from "../result.ts";
+import {
+  type ClockRecord,
+  type FlagRecord,
+  type LedgerRecord,
+  latencyRecord,
+  type RunRecord,
+  type SecondRecord,
+} from "../result.ts";
+import type { OwnClock, SeenClock } from "./clock.ts";
 import { verdict } from "./ledger.ts";
 import { isFilteredBySql, LATENCIES, type LoadCounts, type LoadOutcome, type LoadPlan, noCounts } from "./plan.ts";
 import { SATURATED_PART } from "./saturation.ts";
@@ -78,6 +86,9 @@ export function loadRecord(
     flags: [],
   };
   if (plan.producers > 0 && plan.consumers > 0) record.ledger = ledger;
+  // Who only receives cannot say what is lost, but what is corrupt.
+  else if (ledger.corrupt > 0) record.ledger = { ...ledger, received: total.received };
+  if (plan.clock !== undefined) record.clock = clockRecord(plan.clock, outcome.clocks);
   record.flags = flagsOf(plan, record, run.sameHost);
   if (outcome.unreached.length > 0)
     record.flags.unshift({ id: "UNREACHED", text: `gone at the end: ${outcome.unreached.join(", ")}` });
@@ -89,6 +100,15 @@ function notClaimed(ledger: LedgerRecord, what: "unreached" | "filtered"): void 
   ledger[what] = ledger.lost;
   ledger.lost = 0;
   ledger.examples = ledger.examples.filter((text) => !text.startsWith("lost:"));
+}
+
+function clockRecord({ reference, reading, reason }: OwnClock, seen: readonly SeenClock[]): ClockRecord {
+  return {
+    reference,
+    ...(reading === undefined ? {} : { own: reading }),
+    ...(reason === undefined ? {} : { reason }),
+    producers: seen.map(({ reading: clock, ...rest }) => (clock === undefined ? rest : { clock, ...rest })),
+  };
 }
 
 function median(values: readonly number[]): number {

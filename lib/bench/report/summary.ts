@@ -1,4 +1,5 @@
 import { type BenchResult, isSupported, type LatencyRecord, type RunRecord } from "../result.ts";
+import { clockLines } from "./clock-lines.ts";
 import { countText, fractionName, mibText, msText, percentText, rateFigures } from "./figures.ts";
 
 /** Percentiles of the table; a result file holds more. */
@@ -18,6 +19,7 @@ export function summaryText(result: BenchResult, run: RunRecord): string {
     lines.push(
       `checks  ${countText(checked)}  unexpected ${unexpected}  duplicated ${duplicated}  UNDECIDED ${undecided}`,
     );
+  lines.push(...clockLines(run));
   if (run.errors.length > 0)
     lines.push(`errors  ${run.errors.map(({ name, count }) => `${name} ${countText(count)}`).join("  ")}`);
   lines.push(useLine(run));
