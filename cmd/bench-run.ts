@@ -1,6 +1,6 @@
 import { ExitCode, errorText } from "../lib/base/errors.ts";
 import { type BrokerFacts, brokerRuntime } from "../lib/bench/cluster-facts.ts";
-import { missedLimits, parseGate } from "../lib/bench/gate.ts";
+import { MAIN_KINDS, missedLimits, parseGate } from "../lib/bench/gate.ts";
 import { Histogram } from "../lib/bench/histogram.ts";
 import { checkMsOf, delayOf } from "../lib/bench/load/broker-times.ts";
 import { ClockWatch } from "../lib/bench/load/clock-watch.ts";
@@ -129,9 +129,8 @@ async function once(
     run.interrupted = stopped();
     return { run, brokers: topic.brokers };
   } finally {
-    await watch?.close();
-    const left = await topic.close(flags.keep, options.receives ? groupNames(partial) : []);
-    if (left !== undefined) warn(`topic ${left} is left: it could not be deleted`);
+    const left = [await watch?.close(), await topic.close(flags.keep, options.receives ? groupNames(partial) : [])];
+    for (const name of left) if (name !== undefined) warn(`topic ${name} is left: it could not be deleted`);
   }
 }
 
@@ -201,7 +200,7 @@ function liveText(
   plan: LoadPlan,
   { second, counts, latencies, inFlight, cpu, loopDelayMs, errors }: LoadSecond,
 ): string {
-  const kind = ["response", "service", "e2e", "s2c"].find((name) => latencies[name as "service"] !== undefined);
+  const kind = MAIN_KINDS.find((name) => latencies[name] !== undefined);
   const parts = [`${second.toFixed(0).padStart(4)} s`];
   if (plan.producers > 0)
     parts.push(
@@ -210,7 +209,7 @@ function liveText(
     );
   if (plan.consumers > 0) parts.push(`received ${countText(counts.received)}/s`);
   if (kind !== undefined) {
-    const histogram = Histogram.from(latencies[kind as "service"]!);
+    const histogram = Histogram.from(latencies[kind]!);
     const [p50 = 0, p99 = 0] = histogram.percentiles([0.5, 0.99]);
     parts.push(`${kind} p50 ${msText(p50)} p99 ${msText(p99)} max ${msText(histogram.max)} ms`);
   }

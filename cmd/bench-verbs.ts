@@ -1,5 +1,6 @@
 import { defineCommand } from "citty";
 import * as v from "valibot";
+import { UsageError } from "../lib/base/errors.ts";
 import { workloadFlags } from "../lib/bench/workload.ts";
 import { loadArgs, loadEntries, part, type VerbOptions } from "./bench-flags.ts";
 import { runVerb } from "./bench-run.ts";
@@ -117,7 +118,9 @@ export const benchTransactionCommand = defineCommand({
     "rollback-rate": rate("Part that is rolled back, 0 to 1"),
     "unknown-rate": rate("Of the others, the part of which nothing is said until the broker asks"),
     "check-rollback-rate": rate("Of the answers when it asks, the part that rolls back"),
-    "check-unknown-rate": rate("Of the other answers, the part that leaves it to the next time"),
+    "check-unknown-rate": rate(
+      "Of the other answers, the part that leaves it to the next time: each takes transactionCheckInterval, --drain-timeout waits for them",
+    ),
   },
   run({ args, rawArgs }) {
     const entry = v.optional(part, "0");
@@ -134,6 +137,10 @@ export const benchTransactionCommand = defineCommand({
       checkRollbackRate: flags["check-rollback-rate"],
       checkUnknownRate: flags["check-unknown-rate"],
     };
+    if (fates.unknownRate === 0 && fates.checkRollbackRate + fates.checkUnknownRate > 0)
+      throw new UsageError(
+        "--check-rollback-rate and --check-unknown-rate are for answers to checks, which --unknown-rate makes",
+      );
     const options = { ...plain, kind: "transaction", fates } as const;
     const command = shownCommand("mq bench transaction", rawArgs);
     return runVerb({ verb: "transaction", options, flags, from: "last", command });

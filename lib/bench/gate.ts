@@ -20,7 +20,7 @@ const PART = /^(?:([a-z0-9]+)\.)?(tps|errors|lost|mean|max|p\d+(?:\.\d+)?)(<=|>=
 const UNIT_US: Readonly<Record<string, number>> = { us: 1, ms: 1000, s: 1_000_000 };
 const COUNTS: ReadonlySet<string> = new Set(["tps", "errors", "lost"]);
 /** Which latency is meant without a name: what a sender or else a reader waits for. */
-const MAIN_KINDS = ["response", "service", "e2e", "s2c"] as const;
+export const MAIN_KINDS = ["response", "service", "s2c", "e2e"] as const;
 
 /** Reads `p99<10ms,tps>=12000` or the name of a preset. Throws UsageError with what was found. */
 export function parseGate(text: string): Limit[] {

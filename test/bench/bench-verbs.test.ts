@@ -295,6 +295,7 @@ describe("against a broker", () => {
       [["consume"], "--topic is missing"],
       [["transaction", "--rollback-rate", "2"], "a part from 0 to 1"],
       [["transaction", "--check-unknown-rate", "-1"], "a part from 0 to 1"],
+      [["transaction", "--check-rollback-rate", "0.5"], "are for answers to checks, which --unknown-rate makes"],
       [["produce", "--payload", "/nowhere"], "want a file"],
       [["produce", "--compress", "LZ4:3"], "want LZ4, ZSTD or ZLIB, the last two with a level"],
       [["produce", "--compress", "ZLIB:10"], "want LZ4, ZSTD or ZLIB"],

@@ -109,6 +109,17 @@ describe("what a producer tells", () => {
     expect(blind.correctionUs(stamped(own(1300)))).toBe(0);
   });
 
+  test("of more clocks than are told apart corrects nothing, and those that are known as before", () => {
+    const correction = new ClockCorrection(own(0));
+    for (let i = 1; i <= 100; i++) expect(correction.correctionUs(stamped(own(i * 1000)))).toBe(i * 1000);
+    expect(correction.correctionUs(stamped(own(101_000_000)))).toBe(0);
+    expect(correction.correctionUs(stamped(own(5000)))).toBe(5000);
+    expect(correction.correctionUs(stamped(own(202_000_000)))).toBe(0);
+    expect(correction.seen.filter(({ reading }) => reading === undefined)).toEqual([
+      { reading: undefined, correctionUs: 0, messages: 2 },
+    ]);
+  });
+
   test("is said in a line", () => {
     const mine = { aheadUs: -100, errorUs: 200 };
     const lines = (changes: Partial<ClockRecord>, ...flags: string[]) =>
@@ -160,6 +171,23 @@ describe("against a broker", () => {
     }
     expect((await runMq(["topic", "list", "-n", namesrvAddr])).stdout).not.toContain("mq-bench-clock");
   });
+
+  test("a broker that shows messages only when its store pool is committed is waited for; what is refused is said", async () => {
+    const pooled = await startOwnCluster({ transientStorePoolEnable: true, commitIntervalCommitLog: 300 });
+    try {
+      const target = ["-n", pooled.namesrvAddr, "-t", "mq-bench-pooled", "--count", "20", "--quiet"];
+      const { stdout, exitCode } = await runMq(["bench", "produce", ...target, "--keep"]);
+      expect([exitCode, stdout]).toEqual([0, expect.not.stringContaining("not compared")]);
+      const read = await runMq(["bench", "consume", ...target]);
+      expect(read.stdout).not.toMatch(/not compared|do not tell/);
+    } finally {
+      await pooled.stop();
+    }
+    const clock = { reference: "b", reason: "no permission", producers: [] };
+    expect(clockLines({ clock, flags: [] })).toEqual([
+      "clocks  not compared with b's, nothing is corrected: no permission",
+    ]);
+  }, 30_000);
 
   test("of several brokers the first by name is the reference; where it cannot be asked, it is said why", async () => {
     const { namesrvAddr } = cluster;

@@ -12,6 +12,8 @@ export interface Mischief {
   duplicate?: number;
   /** A bit of its body is turned over. */
   corrupt?: number;
+  /** It becomes another producer's, whose body decompresses for nobody. */
+  foreign?: number;
   /** Changes places with the next one. */
   swap?: number;
   /** The offset before it is left out. */
@@ -28,17 +30,19 @@ export interface Mischief {
   leave?: number;
 }
 
+const NOBODYS = Buffer.from("UNIQ_KEY\u00010A0000010001");
 const MAGIC_V1 = -626843481;
 
 interface Stored {
   body: Buffer;
   sysFlag: number;
+  properties: Buffer;
 }
 
-/** Stored record, version 1, IPv4 hosts, no properties [store.md 1.1]. */
-function record({ body, sysFlag }: Stored, queueOffset: number): Buffer {
+/** Stored record, version 1, IPv4 hosts [store.md 1.1]. */
+function record({ body, sysFlag, properties }: Stored, queueOffset: number): Buffer {
   const topic = Buffer.from("T");
-  const size = 84 + 4 + body.length + 1 + topic.length + 2;
+  const size = 84 + 4 + body.length + 1 + topic.length + 2 + properties.length;
   const bytes = Buffer.alloc(size);
   bytes.writeInt32BE(size, 0);
   bytes.writeInt32BE(MAGIC_V1, 4);
@@ -51,6 +55,8 @@ function record({ body, sysFlag }: Stored, queueOffset: number): Buffer {
   body.copy(bytes, 88);
   bytes[88 + body.length] = topic.length;
   topic.copy(bytes, 89 + body.length);
+  bytes.writeInt16BE(properties.length, 89 + body.length + topic.length);
+  properties.copy(bytes, 91 + body.length + topic.length);
   return bytes;
 }
 
@@ -82,7 +88,7 @@ export function fakeBroker(mischief: Mischief = {}) {
   let came = 0;
   let stalledUntil = 0;
   const sockets = new Set<Socket<{ reader: FrameReader; waiting: Buffer[] }>>();
-  const store = (body: Buffer, sysFlag: number): number => {
+  const store = (body: Buffer, sysFlag: number, properties: Buffer): number => {
     const number = came++;
     if (mischief.stall?.after === number) stalledUntil = performance.now() + mischief.stall.ms;
     if (number === mischief.hangUp) for (const socket of sockets) socket.terminate();
@@ -90,7 +96,8 @@ export function fakeBroker(mischief: Mischief = {}) {
     if (number === mischief.drop) return ResponseCode.SUCCESS;
     if (number === mischief.busy) return ResponseCode.SYSTEM_BUSY;
     if (number === mischief.skip) bodies.push(undefined);
-    const kept = { body: Buffer.from(body), sysFlag };
+    const kept = { body: Buffer.from(body), sysFlag, properties: mischief.foreign === number ? NOBODYS : properties };
+    if (number === mischief.foreign) kept.body.fill(7);
     if (number === mischief.corrupt) kept.body[kept.body.length - 1]! ^= 1;
     bodies.push(kept);
     if (number === mischief.duplicate) bodies.push(kept);
@@ -100,7 +107,7 @@ export function fakeBroker(mischief: Mischief = {}) {
   const answer = (frame: Buffer): Buffer => {
     const { code, opaque, ext, body } = decodeCommand(frame, 0, frame.length);
     if (code === RequestCode.SEND_MESSAGE_V2) {
-      const said = store(body ?? Buffer.alloc(0), Number(ext.f));
+      const said = store(body ?? Buffer.alloc(0), Number(ext.f), Buffer.from(ext.i ?? ""));
       return response(opaque, said, { queueOffset: "0", queueId: "0", msgId: "x" }, Buffer.alloc(0));
     }
     const from = Number(ext.queueOffset);

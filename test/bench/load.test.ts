@@ -51,6 +51,15 @@ describe("the ledger names what a broker does to messages", () => {
     expect(ledger.examples).toContain("corrupt: message at offset 9 of b/0: its body does not decompress");
   });
 
+  test("one of another producer that does not decompress is foreign, not corrupt", async () => {
+    using broker = fakeBroker({ foreign: 9 });
+    const compress = { type: "ZLIB", level: 5, overBytes: 1 } as const;
+    const { ledger } = verdict((await runLoad(plan(broker.port, { count: 200, compress }))).ledger);
+    expect(ledger).toMatchObject({ received: 199, corrupt: 0, lost: 1 });
+    const consumer = plan(broker.port, { producers: 0, count: 200 });
+    expect(verdict((await runLoad(consumer)).ledger).ledger).toMatchObject({ corrupt: 0 });
+  });
+
   test("one corrupt, for who only receives what another load sent", async () => {
     using broker = fakeBroker({ corrupt: 9 });
     await runLoad(plan(broker.port, { count: 200, consumers: 0, run: 8 }));

@@ -7,6 +7,7 @@ import { ResponseHeader, ResponseReader } from "../../lib/bench/raw/response-rea
 import { VersusCluster } from "../../lib/bench/versus/versus-cluster.ts";
 import { WORKS, workQueues } from "../../lib/bench/versus/works.ts";
 import { decodeCommand } from "../../lib/remoting/command.ts";
+import { TempDir } from "../store/store-fixture.ts";
 import { type OwnCluster, startOwnCluster } from "../support/cluster.ts";
 
 const NAME = Buffer.from("nextBeginOffset");
@@ -134,6 +135,11 @@ describe("a broker under the load", () => {
     const refused = runRawPlan({ ...rawPlan, port: 1 }, { workers: 2, entry }, () => {});
     expect(refused).rejects.toThrow(/^connect to 127.0.0.1:1: /);
     await refused.catch(() => {});
+    using dir = new TempDir();
+    const silent = join(dir.path, "silent.ts");
+    await Bun.write(silent, "process.exit(0);\n");
+    const lost = runRawPlan(rawPlan, { workers: 2, entry: silent }, () => {}).catch(String);
+    expect(await lost).toContain("a thread of the load ended without its outcome");
   }, 30_000);
 
   test("groups that wait at queues get what is sent there", async () => {

@@ -1,5 +1,6 @@
 import { MqError } from "../../base/errors.ts";
 import { AdminClient } from "../../client/admin/admin-client.ts";
+import { BrokerError } from "../../client/broker-error.ts";
 import type { Credentials } from "../../client/credentials.ts";
 import { parseOffsetMsgId } from "../../message/message-id.ts";
 import { decodeRecord } from "../../message/record.ts";
@@ -13,6 +14,9 @@ const PROBES = 32;
 const PROBES_MIN = 4;
 /** Where answers take long no more than those sent in this time. */
 const PROBING_MS = 2000;
+/** How long a message may take from the answer until the broker shows it: with transientStorePoolEnable until it is committed. */
+const SHOWN_MS = 2000;
+const SHOWN_LOOK_MS = 50;
 const READ_WRITE = 6;
 /** Each thread of a process takes the time when it begins, and they are that far apart. */
 const THREADS_US = 100;
@@ -59,7 +63,8 @@ export class ClockProbe {
       });
       return probe;
     } catch (error) {
-      await admin.close();
+      // The broker may have made it all the same.
+      await probe.close();
       throw error;
     }
   }
@@ -78,14 +83,15 @@ export class ClockProbe {
     return { ...reading, errorUs: reading.errorUs + THREADS_US };
   }
 
-  /** Deletes the topic; what cannot be deleted is left. */
-  async close(): Promise<void> {
+  /** Deletes the topic; returns its name where that cannot be done. */
+  async close(): Promise<string | undefined> {
     const { address, cluster } = this.#options.broker;
     try {
       await this.#admin.deleteTopicInBroker(address, this.#topic);
       await this.#admin.deleteTopicInNameServers(this.#topic, cluster);
+      return undefined;
     } catch {
-      // A topic without use and with a name that says whose it is.
+      return this.#topic;
     } finally {
       await this.#admin.close();
     }
@@ -119,9 +125,17 @@ export class ClockProbe {
 
   async #storedMs(offset: number): Promise<number> {
     const request = { code: RequestCode.VIEW_MESSAGE_BY_ID, ext: { offset } };
-    const { body } = await this.#admin.call(this.#options.broker.address, request, "read a message's store time");
-    const record = body && decodeRecord(body);
-    if (record === undefined) throw new MqError("the broker does not show the message that it has stored");
-    return record.storeTimestamp;
+    const end = performance.now() + SHOWN_MS;
+    for (;;) {
+      try {
+        const { body } = await this.#admin.call(this.#options.broker.address, request, "read a message's store time");
+        const record = body && decodeRecord(body);
+        if (record === undefined) throw new MqError("the broker does not show the message that it has stored");
+        return record.storeTimestamp;
+      } catch (error) {
+        if (!(error instanceof BrokerError) || performance.now() > end) throw error;
+      }
+      await new Promise((resolve) => setTimeout(resolve, SHOWN_LOOK_MS));
+    }
   }
 }

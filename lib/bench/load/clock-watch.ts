@@ -51,7 +51,8 @@ export class ClockWatch {
         };
   }
 
-  async close(): Promise<void> {
-    await this.#probe?.close();
+  /** Returns the name of the topic for it where that could not be deleted. */
+  async close(): Promise<string | undefined> {
+    return this.#probe?.close();
   }
 }

@@ -94,7 +94,7 @@ export interface SeenClock {
   messages: number;
 }
 
-/** Clocks that are told apart; of more it is only counted. */
+/** Clocks that are told apart; messages of more are counted with those that do not tell, and not corrected. */
 const SEEN_MAX = 100;
 
 /** Corrects end-to-end latencies of messages that other processes sent, by what their headers say of their clocks. */
@@ -127,8 +127,10 @@ export class ClockCorrection {
     const isTold = stamp.errorUs > 0 && stamp.reference === this.#reference;
     const reading = isTold ? { aheadUs: stamp.aheadUs, errorUs: stamp.errorUs } : undefined;
     const correctionUs = reading === undefined || this.#own === undefined ? 0 : movedUs(this.#own, reading);
-    const found: SeenClock = { reading, correctionUs, messages: 0 };
-    const key = this.#seen.size < SEEN_MAX ? keyOf(found) : "";
+    let found: SeenClock = { reading, correctionUs, messages: 0 };
+    if (this.#seen.size >= SEEN_MAX && !this.#seen.has(keyOf(found)))
+      found = { reading: undefined, correctionUs: 0, messages: 0 };
+    const key = keyOf(found);
     this.#current = this.#seen.get(key) ?? found;
     this.#seen.set(key, this.#current);
   }

@@ -12,6 +12,7 @@ import { epochMicros, PayloadView } from "./payload.ts";
 import type { LoadPlan, LoadQueue } from "./plan.ts";
 import type { Recorder } from "./recorder.ts";
 import { groupName, retryTopicOf, SendBacks } from "./send-back.ts";
+import { isKeyOf } from "./send-frame.ts";
 import { isPicked } from "./spread.ts";
 import type { LoadTracing } from "./tracing.ts";
 
@@ -268,7 +269,9 @@ export class ReceiveConnection {
     const found = payload.readRecord(buffer, record);
     // Where nothing is sent, every load's messages are what is received.
     const isShared = this.#plan.producers > 0;
-    if (found === "foreign" || (found === "ours" && isShared && payload.run !== this.#plan.run)) {
+    // What a broker keeps as it was sent and does not decompress is somebody else's, unless its key says otherwise.
+    const isStrange = found === "unreadable" && record.bodyIntact && !isKeyOf(this.#plan.run, buffer, record);
+    if (found === "foreign" || isStrange || (found === "ours" && isShared && payload.run !== this.#plan.run)) {
       this.#ledger.foreign();
       return;
     }
@@ -297,7 +300,10 @@ export class ReceiveConnection {
   /** Gives a message back; where that does not work it is done, as a client that has nobody to give it to goes on. */
   #fail(queue: Reading, producer: number, sequence: number, queueOffset: number): void {
     const number = ledgerNumber(producer, this.#group);
-    const done = () => this.#ledger.received(number, sequence, queue.name, queueOffset);
+    // Numbers of loads that others sent are not one run's.
+    const done = () => {
+      if (this.#plan.producers > 0) this.#ledger.received(number, sequence, queue.name, queueOffset);
+    };
     this.#pending.push(this.#sendBacks.frame(this.#record.physicalOffset, done));
   }
 }

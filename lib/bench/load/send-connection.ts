@@ -276,7 +276,12 @@ export class SendConnection {
       this.#checked(buffer, headerStart, frameEnd);
       return;
     }
-    if (header.opaque === HEARTBEAT_OPAQUE && header.code === ResponseCode.SUCCESS) return;
+    if (header.opaque === HEARTBEAT_OPAQUE) {
+      // Without it the broker asks for no transaction on this connection.
+      if (header.code !== ResponseCode.SUCCESS)
+        this.#recorder.countCode(header.code, () => `heartbeat: ${remarkOf(buffer, headerStart, frameEnd) ?? ""}`);
+      return;
+    }
     if (!(slot >= 0 && slot < this.#slots) || this.#open === 0) {
       this.#recorder.count("answer to a request that was not sent");
       return;

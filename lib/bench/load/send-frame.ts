@@ -1,5 +1,7 @@
+import { assert } from "../../base/assert.ts";
 import { type LocalTransactionState, STATE_FLAGS } from "../../client/producer/transaction-state.ts";
 import { COMPRESSION_TYPES, compressBody } from "../../message/compression.ts";
+import type { RecordView } from "../../message/record.ts";
 import { COMPRESSED_FLAG, TRANSACTION_PREPARED_TYPE } from "../../message/sys-flag.ts";
 import { RequestCode } from "../../remoting/codes.ts";
 import { type FrameTemplate, frameTemplate, requestFrame } from "../raw/frames.ts";
@@ -16,7 +18,7 @@ const BORN_MARK = "1000000000000";
 const STAMP_MARK = "d".repeat(PAYLOAD_HEX);
 const ITEM_HEAD_BYTES = 20;
 const UNIQ_KEY_HEX = 32;
-/** Beside a 128th, what the worst body grows by: less than every type's frame and block headers. */
+/** Beside an eighth, what the worst body grows by: zlib's fixed codes take nine bits for each byte from 144 on. */
 const COMPRESS_MORE_BYTES = 64;
 
 /** A send that is ready but for its numbers: where each of them goes. */
@@ -57,8 +59,20 @@ function properties(plan: LoadPlan, prefix: string, tag: string, bodyBytes: numb
 
 /** Id of a message: 24 hex digits that this producer alone has; the counter follows. */
 function uniqKeyPrefix(run: number, producer: number): string {
-  const hex = (value: number, digits: number) => value.toString(16).padStart(digits, "0").slice(-digits);
-  return `7F000001${hex(run >>> 0, 8)}${hex(producer, 8)}`.toUpperCase().padEnd(UNIQ_KEY_HEX - 8, "0");
+  return `${runPrefix(run)}${hex8(producer)}`.padEnd(UNIQ_KEY_HEX - 8, "0");
+}
+
+function runPrefix(run: number): string {
+  return `7F000001${hex8(run >>> 0)}`;
+}
+
+function hex8(value: number): string {
+  return value.toString(16).padStart(8, "0").slice(-8).toUpperCase();
+}
+
+/** Whether a stored record's id is one of this run's. */
+export function isKeyOf(run: number, buffer: Buffer, { propertiesStart, propertiesEnd }: RecordView): boolean {
+  return buffer.subarray(propertiesStart, propertiesEnd).includes(`UNIQ_KEY\u0001${runPrefix(run)}`);
 }
 
 /** SEND_MESSAGE_V2, or SEND_BATCH_MESSAGE with `plan.batch` items of one layout [MessageDecoder#encodeMessage]. */
@@ -115,7 +129,7 @@ export function sendTemplate(
   const keyAt = plan.keyCardinality > 0 ? frame.bytes.indexOf(KEY_MARK) : -1;
   const bornAt = frame.bytes.indexOf(BORN_MARK);
   const expected = plan.expressionType !== "TAG" || passesTags(plan.expression, tag);
-  const frameBytesMax = frame.bytes.length + (compress === undefined ? 0 : COMPRESS_MORE_BYTES + (bodyBytes >> 7));
+  const frameBytesMax = frame.bytes.length + (compress === undefined ? 0 : COMPRESS_MORE_BYTES + (bodyBytes >> 3));
   const about = { uniqKeyPrefix: prefix, small, expected, bodyBytes, compress, frameBytesMax, tag };
   return { frame, bodies, keyAt, bornAt, ...about };
 }
@@ -128,7 +142,9 @@ function compressionFlags(compress: LoadCompression | undefined): number {
 export function compressFrame({ bodies, compress }: SendTemplate, out: Buffer, at: number, end: number): number {
   if (compress === undefined) return end;
   const bodyAt = at + bodies[0]!.start;
-  const newEnd = bodyAt + compressBody(out.subarray(bodyAt, end), compress.type, compress.level).copy(out, bodyAt);
+  const body = compressBody(out.subarray(bodyAt, end), compress.type, compress.level);
+  const newEnd = bodyAt + body.copy(out, bodyAt);
+  assert(newEnd === bodyAt + body.length, "a compressed body fits where its frame is written");
   out.writeInt32BE(newEnd - at - 4, at);
   return newEnd;
 }

@@ -23,7 +23,12 @@ export async function runRawLoad(
   const { plan, rate } = share;
   const recorder: RawRecorder = { latencies: new Histogram(), counts: noCounts(), errors: new Map() };
   const connections = makeConnections(share, recorder);
-  await Promise.all(connections.map((connection) => connection.connect()));
+  try {
+    await Promise.all(connections.map((connection) => connection.connect()));
+  } catch (error) {
+    for (const connection of connections) connection.close();
+    throw error;
+  }
   const pace = rate === undefined ? undefined : startPace(rate, plan.kind === "batch" ? plan.batch : 1, connections);
   if (pace === undefined) for (const connection of connections) connection.begin();
   const seconds: RawSecond[] = [];

@@ -1,9 +1,11 @@
 import { Worker } from "node:worker_threads";
-import { MqError } from "../../base/errors.ts";
+import { errorText, MqError } from "../../base/errors.ts";
 import { Histogram } from "../histogram.ts";
 import { noCounts, type RawCounts, type RawOutcome, type RawPlan, type RawSecond, type RawShare } from "./plan.ts";
 import { runRawLoad } from "./raw-load.ts";
 import type { RawNews } from "./raw-worker.ts";
+
+const LAST_WORDS_MS = 1000;
 
 /** Threads of a generator: this one alone, or `workers` of `entry`, whose Worker branch runs `runRawWorker`. */
 export interface RawThreads {
@@ -25,7 +27,8 @@ export function rawShares(plan: RawPlan, workers: number): RawShare[] {
 
 /**
  * Does the plan on as many threads as are wanted and have a connection each. `onSecond` sees every measured interval of all together;
- * `stopped` is asked at each and ends the load early. Throws when no connection can be opened.
+ * `stopped` is asked at each and ends the load early. Throws when a connection cannot be opened, or a thread ends without its outcome;
+ * nothing is sent any more then.
  */
 export function runRawPlan(
   plan: RawPlan,
@@ -40,17 +43,21 @@ export function runRawPlan(
   const outcomes: RawOutcome[] = [];
   let told = 0;
   return new Promise((resolve, reject) => {
-    const all = shares.map((share) => new Worker(threads.entry, { workerData: { role: "bench-raw", share } }));
+    const all: Worker[] = [];
+    const done = new Set<number>();
+    let failed = false;
     const stop = () => {
       for (const worker of all) worker.postMessage("stop");
     };
     const fail = (reason: string) => {
-      stop();
-      reject(new MqError(reason));
+      if (failed) return;
+      failed = true;
+      void Promise.allSettled(all.map((worker) => worker.terminate())).then(() => reject(new MqError(reason)));
     };
     const onNews = (i: number, news: RawNews) => {
       if (news.kind === "failed") fail(news.reason);
       else if (news.kind === "done") {
+        done.add(i);
         outcomes.push(news.outcome);
         if (outcomes.length === workers) resolve(merged(outcomes));
       } else {
@@ -61,9 +68,22 @@ export function runRawPlan(
         }
       }
     };
-    for (const [i, worker] of all.entries()) {
-      worker.on("message", (news: RawNews) => onNews(i, news));
-      worker.on("error", (error: Error) => fail(error.message));
+    const gone = (i: number) => {
+      // Its last words may come behind the news of its end.
+      setTimeout(() => {
+        if (!done.has(i)) fail("a thread of the load ended without its outcome");
+      }, LAST_WORDS_MS);
+    };
+    try {
+      for (const [i, share] of shares.entries()) {
+        const worker = new Worker(threads.entry, { workerData: { role: "bench-raw", share } });
+        all.push(worker);
+        worker.on("message", (news: RawNews) => onNews(i, news));
+        worker.on("error", (error: Error) => fail(error.message));
+        worker.on("exit", () => gone(i));
+      }
+    } catch (error) {
+      fail(errorText(error));
     }
   });
 }

@@ -10,12 +10,10 @@ type Reading = NonNullable<ClockRecord["own"]>;
 export function clockLines({ clock, flags }: Pick<RunRecord, "clock" | "flags">): string[] {
   if (clock === undefined) return [];
   const { reference, own, producers } = clock;
-  if (producers.length === 0)
-    return own === undefined || Math.abs(own.aheadUs) <= own.errorUs
-      ? []
-      : [`clocks  this host ${readingText(own)} of ${reference}'s`];
   if (own === undefined)
     return [`clocks  not compared with ${reference}'s, nothing is corrected: ${clock.reason ?? "it was not asked"}`];
+  if (producers.length === 0)
+    return Math.abs(own.aheadUs) <= own.errorUs ? [] : [`clocks  this host ${readingText(own)} of ${reference}'s`];
   const lines: string[] = [];
   const corrected = producers.filter(({ correctionUs }) => correctionUs !== 0);
   const told = producers.flatMap(({ clock: reading }) => reading ?? []);
