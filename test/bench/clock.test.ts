@@ -20,7 +20,7 @@ import { epochMicros } from "../../lib/bench/load/payload.ts";
 import { clockLines } from "../../lib/bench/report/clock-lines.ts";
 import { type ClockRecord, readResult } from "../../lib/bench/result.ts";
 import { type Cluster, startOwnCluster } from "../support/cluster.ts";
-import { runMq } from "../support/run-mq.ts";
+import { readUntil, runMq, spawnMq } from "../support/run-mq.ts";
 
 const EPOCH_US = 1_790_000_000_000_000;
 
@@ -246,6 +246,18 @@ describe("against a broker", () => {
       await runMq(["topic", "delete", "-n", cluster.namesrvAddr, "-t", topic, "-c", "DefaultCluster"]);
     }
   }, 60_000);
+
+  test("the topic for it is named where it cannot be deleted any more", async () => {
+    const gone = await startOwnCluster();
+    const args = ["-n", gone.namesrvAddr, "-t", "mq-bench-gone", "--keep", "--rate", "50", "--warmup", "0s"];
+    const child = spawnMq(["bench", "produce", ...args]);
+    await readUntil(child.stderr, "msg/s");
+    await gone.stop();
+    child.kill("SIGINT");
+    const said = await readUntil(child.stderr, "could not be deleted\n");
+    expect(said).toMatch(/^warning: topic mq-bench-clock-[0-9a-f]{8} is left: it could not be deleted$/m);
+    expect(await child.exited).toBe(130);
+  }, 30_000);
 
   test("messages that do not tell are left as they are, and that is said", async () => {
     const topic = "mq-bench-untold";

@@ -28,6 +28,8 @@ export interface Mischief {
   hangUp?: number;
   /** The same, and nobody is there any more. */
   leave?: number;
+  /** Every HEART_BEAT is refused with NO_PERMISSION and this remark. */
+  refuseHeartbeat?: string;
 }
 
 const NOBODYS = Buffer.from("UNIQ_KEY\u00010A0000010001");
@@ -61,7 +63,13 @@ function record({ body, sysFlag, properties }: Stored, queueOffset: number): Buf
 }
 
 /** A response with a JSON header, as a Java broker may send to any client. */
-function response(opaque: number, code: number, extFields: Record<string, string>, body: Buffer): Buffer {
+function response(
+  opaque: number,
+  code: number,
+  extFields: Record<string, string>,
+  body: Buffer,
+  remark?: string,
+): Buffer {
   const header = Buffer.from(
     JSON.stringify({
       code,
@@ -69,6 +77,7 @@ function response(opaque: number, code: number, extFields: Record<string, string
       flag: 1,
       language: "JAVA",
       opaque,
+      remark,
       serializeTypeCurrentRPC: "JSON",
       version: 477,
     }),
@@ -106,6 +115,12 @@ export function fakeBroker(mischief: Mischief = {}) {
   };
   const answer = (frame: Buffer): Buffer => {
     const { code, opaque, ext, body } = decodeCommand(frame, 0, frame.length);
+    if (code === RequestCode.END_TRANSACTION) return Buffer.alloc(0);
+    if (code === RequestCode.HEART_BEAT) {
+      const { refuseHeartbeat: remark } = mischief;
+      const said = remark === undefined ? ResponseCode.SUCCESS : ResponseCode.NO_PERMISSION;
+      return response(opaque, said, {}, Buffer.alloc(0), remark);
+    }
     if (code === RequestCode.SEND_MESSAGE_V2) {
       const said = store(body ?? Buffer.alloc(0), Number(ext.f), Buffer.from(ext.i ?? ""));
       return response(opaque, said, { queueOffset: "0", queueId: "0", msgId: "x" }, Buffer.alloc(0));

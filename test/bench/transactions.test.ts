@@ -3,10 +3,13 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Ledger, mergeLedgers, verdict } from "../../lib/bench/load/ledger.ts";
+import { runLoad } from "../../lib/bench/load/run-load.ts";
 import { type FateRates, fateOf } from "../../lib/bench/load/transaction-fate.ts";
 import { readResult } from "../../lib/bench/result.ts";
 import { type Cluster, startOwnCluster } from "../support/cluster.ts";
 import { readUntil, runMq, spawnMq } from "../support/run-mq.ts";
+import { fakeBroker } from "./fake-broker.ts";
+import { loadPlan } from "./load-plan.ts";
 
 const NONE: FateRates = { rollbackRate: 0, unknownRate: 0, checkRollbackRate: 0, checkUnknownRate: 0 };
 const MIXED: FateRates = { rollbackRate: 0.25, unknownRate: 0.5, checkRollbackRate: 0.25, checkUnknownRate: 0.5 };
@@ -51,6 +54,15 @@ describe("the ledger of transactions that are unknown", () => {
     asked.acked(0, 3);
     expect(parts().ledger).toMatchObject({ acked: 2, lost: 1 });
   });
+});
+
+test("a heartbeat that is refused is named as one, once: the broker will ask for no transaction", async () => {
+  using broker = fakeBroker({ refuseHeartbeat: "group g may not" });
+  const notes: string[] = [];
+  const load = loadPlan(broker.port, { kind: "transaction", unknownRate: 1, consumers: 0, count: 20 });
+  const outcome = await runLoad(load, { onSecond: (second) => notes.push(...(second.notes ?? [])) });
+  expect(outcome.errors["NO_PERMISSION (16)"]).toBe(1);
+  expect(notes).toEqual(["NO_PERMISSION (16): heartbeat: group g may not"]);
 });
 
 describe("against a broker that asks soon", () => {
