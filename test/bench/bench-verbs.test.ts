@@ -360,6 +360,24 @@ test("a place that cannot be written to is told before the run", async () => {
   ]);
 });
 
+test("a thread of the load that ends by itself: exit 1 with the reason, and the topic is gone", async () => {
+  const entry = join(folder, "dies.ts");
+  const lines = [
+    'import { workerData } from "node:worker_threads";',
+    "if (workerData?.share?.firstProducer > 0) setTimeout(() => process.exit(7), 500);",
+    `await import(${JSON.stringify(join(import.meta.dir, "..", "..", "cmd", "mq.ts"))});`,
+  ];
+  await Bun.write(entry, lines.join("\n"));
+  const args = ["bench", "produce", "-n", cluster.namesrvAddr, "--rate", "100", "--workers", "2", "--quiet"];
+  const child = Bun.spawn([process.execPath, entry, ...args], { stdout: "pipe", stderr: "pipe" });
+  const said = await new Response(child.stderr).text();
+  expect([await child.exited, said]).toEqual([
+    1,
+    "mq: thread 2 of 2 of the load ended without its outcome: its exit code is 7\n",
+  ]);
+  expect((await runMq(["topic", "list", "-n", cluster.namesrvAddr])).stdout).not.toMatch(/mq-bench-[0-9a-f]{8}/);
+}, 30_000);
+
 test("Ctrl-C while the rest is waited for ends the waiting, and calls nothing lost", async () => {
   const args = ["bench", "delay", "--level", "18", "--count", "5", "-n", cluster.namesrvAddr];
   const child = spawnMq(args);

@@ -158,5 +158,12 @@ export function fakeBroker(mischief: Mischief = {}) {
       },
     },
   });
-  return { port: server.port, [Symbol.dispose]: () => server.stop(true) };
+  return {
+    port: server.port,
+    /** Messages that were sent to it. */
+    get came() {
+      return came;
+    },
+    [Symbol.dispose]: () => server.stop(true),
+  };
 }

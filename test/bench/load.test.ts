@@ -1,5 +1,7 @@
 import { describe, expect, test } from "bun:test";
+import { join } from "node:path";
 import { exitCode } from "../../cmd/bench-run.ts";
+import { ExitCode, MqError } from "../../lib/base/errors.ts";
 import { Histogram } from "../../lib/bench/histogram.ts";
 import { Bitmap, bitCount, either, firstBits, without } from "../../lib/bench/load/bitmap.ts";
 import { sizesOfRange, sizesOfWeights } from "../../lib/bench/load/body-sizes.ts";
@@ -11,6 +13,7 @@ import { type LoadPlan, noChecks } from "../../lib/bench/load/plan.ts";
 import { runLoad, sharesOf } from "../../lib/bench/load/run-load.ts";
 import { Saturation } from "../../lib/bench/load/saturation.ts";
 import { loadRecord } from "../../lib/bench/load/to-record.ts";
+import { TempDir } from "../store/store-fixture.ts";
 import { fakeBroker, type Mischief } from "./fake-broker.ts";
 import { loadPlan as plan } from "./load-plan.ts";
 
@@ -280,6 +283,50 @@ test("of messages that a broker took with it nobody says that they are lost", as
   expect(run.ledger?.lost).toBe(0);
   expect((run.ledger?.received ?? 0) + (run.ledger?.unreached ?? 0)).toBeGreaterThanOrEqual(run.ledger?.acked ?? 0);
   expect(exitCode(run, [], false)).toBe(1);
+});
+
+describe("a thread that ends without its outcome", () => {
+  const worker = join(import.meta.dir, "..", "..", "lib", "bench", "load", "load-worker.ts");
+
+  /** Runs a load on two threads, whose entry does `more` on the second one. */
+  async function failureOf(more: string) {
+    using dir = new TempDir();
+    using broker = fakeBroker();
+    const entry = join(dir.path, "entry.ts");
+    const lines = [
+      'import { workerData } from "node:worker_threads";',
+      `import { runLoadWorker } from ${JSON.stringify(worker)};`,
+      "runLoadWorker();",
+      `if (workerData.share.firstProducer > 0) ${more}`,
+    ];
+    await Bun.write(entry, lines.join("\n"));
+    const load = plan(broker.port, { producers: 2, consumers: 2, rate: 500 });
+    const error = await runLoad(load, { workers: 2, workerEntry: entry }).catch((found: unknown) => found);
+    const { came } = broker;
+    await Bun.sleep(300);
+    expect([came > 0, broker.came]).toEqual([true, came]);
+    expect(error instanceof MqError && error.exitCode).toBe(ExitCode.failure);
+    return String(error);
+  }
+
+  test("is a failure that names it, and the other one sends no more", async () => {
+    expect(await failureOf("setTimeout(() => process.exit(3), 300);")).toBe(
+      "MqError: thread 2 of 2 of the load ended without its outcome: its exit code is 3",
+    );
+    expect(await failureOf('setTimeout(() => { throw new Error("no more memory"); }, 300);')).toBe(
+      "MqError: thread 2 of 2 of the load: no more memory",
+    );
+  }, 20_000);
+
+  test("is told of in time though another one does not end", async () => {
+    const began = performance.now();
+    const busy = "setTimeout(() => Bun.sleepSync(30_000), 100);";
+    const said = await failureOf(`setTimeout(() => process.exit(0), 300); else ${busy}`);
+    expect(said).toMatch(
+      /^MqError: thread 2 of 2 of the load ended without its outcome: its exit code is 0; another thread has not ended/,
+    );
+    expect(performance.now() - began).toBeLessThan(10_000);
+  }, 20_000);
 });
 
 test("shares cover producers, queues, rate and count", () => {

@@ -1,17 +1,16 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { errorText } from "../../base/errors.ts";
+import type { LastNews } from "../threads.ts";
 import type { Ledger } from "./ledger.ts";
 import type { LedgerPart, LoadOutcome, LoadSecond, LoadShare } from "./plan.ts";
 import { runShare } from "./run-share.ts";
 
-/** What a thread of the load tells. */
+/** What a thread of the load tells before its outcome. */
 export type WorkerNews =
   | { kind: "second"; second: LoadSecond }
   /** All is sent and answered; what has come so far is asked for with `part`. */
   | { kind: "draining" }
-  | { kind: "part"; part: LedgerPart }
-  | { kind: "done"; outcome: LoadOutcome }
-  | { kind: "failed"; reason: string };
+  | { kind: "part"; part: LedgerPart };
 
 export type WorkerOrder = { kind: "stop" } | { kind: "part" } | { kind: "drained"; seconds: number | undefined };
 
@@ -20,7 +19,7 @@ export function runLoadWorker(): void {
   const port = parentPort;
   if (port === null) throw new Error("a thread of the load was started outside a Worker");
   const { share } = workerData as { share: LoadShare };
-  const tell = (news: WorkerNews) => port.postMessage(news);
+  const tell = (news: WorkerNews | LastNews<LoadOutcome>) => port.postMessage(news);
   let stopped = false;
   let ledger: Ledger | undefined;
   let drained: (seconds: number | undefined) => void = () => {};

@@ -1,7 +1,6 @@
 import { availableParallelism } from "node:os";
-import { Worker } from "node:worker_threads";
-import { MqError } from "../../base/errors.ts";
 import { Histogram } from "../histogram.ts";
+import { Threads } from "../threads.ts";
 import { mergeSeenClocks } from "./clock.ts";
 import { isComplete, mergeLedgers } from "./ledger.ts";
 import type { WorkerNews, WorkerOrder } from "./load-worker.ts";
@@ -44,7 +43,7 @@ export async function runLoad(plan: LoadPlan, options: RunLoadOptions = {}): Pro
   const workers = workerEntry === undefined || isCountedReading ? 1 : Math.max(1, Math.min(wanted, useful));
   if (workers === 1)
     return runShare(sharesOf(plan, 1)[0]!, onSecond, stopped, (ledger) => drainAlone(plan, ledger, stopped));
-  return new Threads(plan, workers, workerEntry!, onSecond, stopped).run();
+  return new ThreadedLoad(plan, workers, workerEntry!, onSecond, stopped).run();
 }
 
 /** The plan dealt out to threads. */
@@ -68,17 +67,16 @@ export function sharesOf(plan: LoadPlan, workers: number): LoadShare[] {
   });
 }
 
-class Threads {
+class ThreadedLoad {
   readonly #plan: LoadPlan;
-  readonly #workers: Worker[];
+  readonly #workers: number;
+  readonly #threads: Threads<LoadOutcome, WorkerNews, WorkerOrder>;
   readonly #onSecond: (second: LoadSecond) => void;
   readonly #stopped: () => boolean;
   readonly #seconds: LoadSecond[][] = [];
   readonly #parts = new Map<number, LedgerPart>();
-  readonly #outcomes: LoadOutcome[] = [];
   #draining = 0;
   #told = 0;
-  #failure: string | undefined;
 
   constructor(
     plan: LoadPlan,
@@ -88,95 +86,83 @@ class Threads {
     stopped: () => boolean,
   ) {
     this.#plan = plan;
+    this.#workers = workers;
     this.#onSecond = onSecond;
     this.#stopped = stopped;
-    this.#workers = sharesOf(plan, workers).map((share, i) => {
-      const worker = new Worker(entry, { workerData: { role: "bench", share } });
-      worker.on("message", (news: WorkerNews) => this.#news(i, news));
-      worker.on("error", (error: Error) => {
-        this.#failure ??= error.message;
-      });
-      return worker;
-    });
+    this.#threads = new Threads(entry, "bench", sharesOf(plan, workers), (i, news) => this.#news(i, news));
   }
 
+  /** Throws when a thread fails; none of the others sends any more then. */
   async run(): Promise<LoadOutcome> {
-    const { length } = this.#workers;
+    let ended = false;
+    const end = () => {
+      ended = true;
+    };
+    this.#threads.outcomes.then(end, end);
     let asked = false;
     let drainBegan: number | undefined;
-    while (this.#outcomes.length < length) {
-      if (this.#failure !== undefined) {
-        this.#order({ kind: "stop" });
-        this.#order({ kind: "drained", seconds: undefined });
-        throw new MqError(this.#failure);
-      }
+    while (!ended) {
       if (!asked && this.#stopped()) {
         asked = true;
-        this.#order({ kind: "stop" });
+        this.#threads.order({ kind: "stop" });
       }
-      if (this.#draining === length) {
+      if (this.#draining === this.#workers) {
         drainBegan ??= performance.now();
         this.#drain(drainBegan);
       }
       await new Promise((resolve) => setTimeout(resolve, DRAIN_LOOK_MS));
     }
-    return this.#merged();
-  }
-
-  #order(order: WorkerOrder): void {
-    for (const worker of this.#workers) worker.postMessage(order);
+    return this.#merged(await this.#threads.outcomes);
   }
 
   /** Looks at what all threads together have, and asks them for news. */
   #drain(began: number): void {
-    if (this.#parts.size === this.#workers.length) {
+    if (this.#parts.size === this.#workers) {
       const complete = isComplete(mergeLedgers([...this.#parts.values()]));
       const waited = performance.now() - began;
       const limitMs = this.#stopped() ? Math.min(HURRIED_MS, this.#plan.drainMs) : this.#plan.drainMs;
       if (complete || waited > limitMs) {
-        this.#order({ kind: "drained", seconds: complete ? waited / 1000 : undefined });
+        this.#threads.order({ kind: "drained", seconds: complete ? waited / 1000 : undefined });
         return;
       }
     }
-    this.#order({ kind: "part" });
+    this.#threads.order({ kind: "part" });
   }
 
   #news(worker: number, news: WorkerNews): void {
     if (news.kind === "second") this.#second(worker, news.second);
     else if (news.kind === "draining") this.#draining++;
-    else if (news.kind === "part") this.#parts.set(worker, news.part);
-    else if (news.kind === "done") this.#outcomes.push(news.outcome);
-    else this.#failure ??= news.reason;
+    else this.#parts.set(worker, news.part);
   }
 
   #second(worker: number, second: LoadSecond): void {
     this.#seconds[worker] ??= [];
     this.#seconds[worker]!.push(second);
-    const ready = Math.min(...this.#workers.map((_, i) => this.#seconds[i]?.length ?? 0));
+    const ready = Math.min(...Array.from({ length: this.#workers }, (_, i) => this.#seconds[i]?.length ?? 0));
     while (this.#told < ready) {
       const n = this.#told++;
       this.#onSecond(mergeSeconds(this.#seconds.map((own) => own[n]!)));
     }
   }
 
-  #merged(): LoadOutcome {
+  #merged(outcomes: readonly LoadOutcome[]): LoadOutcome {
     const errors: Record<string, number> = {};
-    for (const outcome of this.#outcomes)
+    for (const outcome of outcomes)
       for (const [name, count] of Object.entries(outcome.errors)) errors[name] = (errors[name] ?? 0) + count;
-    const most = Math.max(...this.#outcomes.map(({ seconds }) => seconds.length));
+    const most = Math.max(...outcomes.map(({ seconds }) => seconds.length));
     return {
       seconds: Array.from({ length: most }, (_, n) =>
-        mergeSeconds(this.#outcomes.flatMap(({ seconds }) => seconds[n] ?? [])),
+        mergeSeconds(outcomes.flatMap(({ seconds }) => seconds[n] ?? [])),
       ),
       errors,
-      ledger: mergeLedgers(this.#outcomes.map(({ ledger }) => ledger)),
-      clocks: mergeSeenClocks(this.#outcomes.flatMap(({ clocks }) => clocks)),
-      checks: sumOfChecks(this.#outcomes.map(({ checks }) => checks)),
-      retried: this.#outcomes.reduce((sum, { retried }) => sum + retried, 0),
-      cutShort: this.#outcomes.some(({ cutShort }) => cutShort),
-      unreached: [...new Set(this.#outcomes.flatMap(({ unreached }) => unreached))],
-      drainSeconds: this.#outcomes.find(({ drainSeconds }) => drainSeconds !== undefined)?.drainSeconds,
-      workers: this.#workers.length,
+      ledger: mergeLedgers(outcomes.map(({ ledger }) => ledger)),
+      clocks: mergeSeenClocks(outcomes.flatMap(({ clocks }) => clocks)),
+      checks: sumOfChecks(outcomes.map(({ checks }) => checks)),
+      retried: outcomes.reduce((sum, { retried }) => sum + retried, 0),
+      cutShort: outcomes.some(({ cutShort }) => cutShort),
+      unreached: [...new Set(outcomes.flatMap(({ unreached }) => unreached))],
+      drainSeconds: outcomes.find(({ drainSeconds }) => drainSeconds !== undefined)?.drainSeconds,
+      workers: this.#workers,
     };
   }
 }

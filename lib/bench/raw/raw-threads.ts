@@ -1,11 +1,8 @@
-import { Worker } from "node:worker_threads";
-import { errorText, MqError } from "../../base/errors.ts";
 import { Histogram } from "../histogram.ts";
+import { Threads } from "../threads.ts";
 import { noCounts, type RawCounts, type RawOutcome, type RawPlan, type RawSecond, type RawShare } from "./plan.ts";
 import { runRawLoad } from "./raw-load.ts";
 import type { RawNews } from "./raw-worker.ts";
-
-const LAST_WORDS_MS = 1000;
 
 /** Threads of a generator: this one alone, or `workers` of `entry`, whose Worker branch runs `runRawWorker`. */
 export interface RawThreads {
@@ -30,7 +27,7 @@ export function rawShares(plan: RawPlan, workers: number): RawShare[] {
  * `stopped` is asked at each and ends the load early. Throws when a connection cannot be opened, or a thread ends without its outcome;
  * nothing is sent any more then.
  */
-export function runRawPlan(
+export async function runRawPlan(
   plan: RawPlan,
   threads: RawThreads | undefined,
   onSecond: (second: RawSecond) => void,
@@ -40,52 +37,15 @@ export function runRawPlan(
   const shares = rawShares(plan, workers);
   if (threads === undefined || workers === 1) return runRawLoad(shares[0]!, onSecond, stopped);
   const seconds: RawSecond[][] = shares.map(() => []);
-  const outcomes: RawOutcome[] = [];
   let told = 0;
-  return new Promise((resolve, reject) => {
-    const all: Worker[] = [];
-    const done = new Set<number>();
-    let failed = false;
-    const stop = () => {
-      for (const worker of all) worker.postMessage("stop");
-    };
-    const fail = (reason: string) => {
-      if (failed) return;
-      failed = true;
-      void Promise.allSettled(all.map((worker) => worker.terminate())).then(() => reject(new MqError(reason)));
-    };
-    const onNews = (i: number, news: RawNews) => {
-      if (news.kind === "failed") fail(news.reason);
-      else if (news.kind === "done") {
-        done.add(i);
-        outcomes.push(news.outcome);
-        if (outcomes.length === workers) resolve(merged(outcomes));
-      } else {
-        seconds[i]!.push(news.second);
-        for (; seconds.every((own) => own.length > told); told++) {
-          onSecond(mergeSeconds(seconds.map((own) => own[told]!)));
-          if (stopped()) stop();
-        }
-      }
-    };
-    const gone = (i: number) => {
-      // Its last words may come behind the news of its end.
-      setTimeout(() => {
-        if (!done.has(i)) fail("a thread of the load ended without its outcome");
-      }, LAST_WORDS_MS);
-    };
-    try {
-      for (const [i, share] of shares.entries()) {
-        const worker = new Worker(threads.entry, { workerData: { role: "bench-raw", share } });
-        all.push(worker);
-        worker.on("message", (news: RawNews) => onNews(i, news));
-        worker.on("error", (error: Error) => fail(error.message));
-        worker.on("exit", () => gone(i));
-      }
-    } catch (error) {
-      fail(errorText(error));
+  const all = new Threads<RawOutcome, RawNews, "stop">(threads.entry, "bench-raw", shares, (i, { second }) => {
+    seconds[i]!.push(second);
+    for (; seconds.every((own) => own.length > told); told++) {
+      onSecond(mergeSeconds(seconds.map((own) => own[told]!)));
+      if (stopped()) all.order("stop");
     }
   });
+  return merged(await all.outcomes);
 }
 
 function merged(outcomes: readonly RawOutcome[]): RawOutcome {
