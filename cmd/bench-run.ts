@@ -2,7 +2,7 @@ import { ExitCode, errorText } from "../lib/base/errors.ts";
 import { type BrokerFacts, brokerRuntime } from "../lib/bench/cluster-facts.ts";
 import { MAIN_KINDS, missedLimits, parseGate } from "../lib/bench/gate.ts";
 import { Histogram } from "../lib/bench/histogram.ts";
-import { checkMsOf, delayOf } from "../lib/bench/load/broker-times.ts";
+import { checksOf, delayOf } from "../lib/bench/load/broker-times.ts";
 import { ClockWatch } from "../lib/bench/load/clock-watch.ts";
 import { DiskGuard } from "../lib/bench/load/disk-guard.ts";
 import { mergeLedgers } from "../lib/bench/load/ledger.ts";
@@ -119,7 +119,8 @@ async function once(
       topic: topic.name,
       queues: topic.queues,
       delayMs,
-      drainMs: partial.drainMs + delayMs + (partial.unknownRate > 0 ? checkMsOf(topic.brokers[0]!.config) : 0),
+      drainMs: partial.drainMs + delayMs,
+      checks: partial.unknownRate > 0 ? checksOf(topic.brokers.map(({ config }) => config)) : undefined,
       traceNamesrvAddr: flags.msgTraceEnable ? namesrvAddr : undefined,
       clock: watch?.clock,
     };
@@ -168,6 +169,10 @@ export async function measured(
     workers,
     workerEntry: Bun.main,
     stopped: () => stopped() || full !== undefined || (flags["abort-on-saturation"] && saturation.reached),
+    onChecks: (ms) => {
+      line.clear();
+      if (!quiet) say(`all is sent; transactions that are unknown are waited for, ${(ms / 1000).toFixed(0)} s at most`);
+    },
     onSecond: (second) => {
       sampler.sample();
       full ??= guard.full();

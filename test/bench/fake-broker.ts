@@ -1,6 +1,8 @@
 import type { Socket } from "bun";
 import { crc32 } from "../../lib/base/crc32.ts";
 import { FrameReader } from "../../lib/bench/load/frame-reader.ts";
+import { frameTemplate } from "../../lib/bench/raw/frames.ts";
+import { TRANSACTION_COMMIT_TYPE } from "../../lib/message/sys-flag.ts";
 import { RequestCode, ResponseCode } from "../../lib/remoting/codes.ts";
 import { decodeCommand } from "../../lib/remoting/command.ts";
 
@@ -30,8 +32,12 @@ export interface Mischief {
   leave?: number;
   /** Every HEART_BEAT is refused with NO_PERMISSION and this remark. */
   refuseHeartbeat?: string;
+  /** Half messages are asked for so long after they came, once; what is committed is shown that much later. */
+  transactions?: { askMs: (number: number) => number; showMs: number };
 }
 
+/** Address and port of a store host, in front of the physical offset in a message's id. */
+const HOST_HEX = "7F00000100002A9F";
 const NOBODYS = Buffer.from("UNIQ_KEY\u00010A0000010001");
 const MAGIC_V1 = -626843481;
 
@@ -90,6 +96,11 @@ function response(
   return frame;
 }
 
+/** CHECK_TRANSACTION_STATE. */
+function checkFrame(ext: Record<string, string>, body: Buffer): Buffer {
+  return Buffer.from(frameTemplate(RequestCode.CHECK_TRANSACTION_STATE, ext, body, "json").bytes);
+}
+
 /** A broker with one queue that does to messages what a test wants. */
 export function fakeBroker(mischief: Mischief = {}) {
   /** By offset; undefined is one that was left out. */
@@ -113,13 +124,35 @@ export function fakeBroker(mischief: Mischief = {}) {
     if (mischief.swap !== undefined && number === mischief.swap + 1) bodies.push(...bodies.splice(-2).reverse());
     return number === mischief.lie ? ResponseCode.SYSTEM_ERROR : ResponseCode.SUCCESS;
   };
-  const answer = (frame: Buffer): Buffer => {
+  /** By commit log offset. */
+  const halves: Stored[] = [];
+  const end = ({ commitLogOffset, commitOrRollback }: Readonly<Record<string, string>>) => {
+    const half = halves[Number(commitLogOffset)];
+    if (half !== undefined && Number(commitOrRollback) === TRANSACTION_COMMIT_TYPE)
+      setTimeout(() => bodies.push(half), mischief.transactions?.showMs ?? 0);
+  };
+  const prepare = (socket: Pick<Socket, "write">, half: Stored, askMs: number): string => {
+    const offset = halves.push(half) - 1;
+    const ext = { commitLogOffset: String(offset), tranStateTableOffset: "0", transactionId: "t" };
+    const ask = () => socket.write(checkFrame(ext, record(half, offset)));
+    setTimeout(ask, askMs);
+    return HOST_HEX + offset.toString(16).toUpperCase().padStart(16, "0");
+  };
+  const answer = (socket: Pick<Socket, "write">, frame: Buffer): Buffer => {
     const { code, opaque, ext, body } = decodeCommand(frame, 0, frame.length);
-    if (code === RequestCode.END_TRANSACTION) return Buffer.alloc(0);
+    if (code === RequestCode.END_TRANSACTION) {
+      end(ext);
+      return Buffer.alloc(0);
+    }
     if (code === RequestCode.HEART_BEAT) {
       const { refuseHeartbeat: remark } = mischief;
       const said = remark === undefined ? ResponseCode.SUCCESS : ResponseCode.NO_PERMISSION;
       return response(opaque, said, {}, Buffer.alloc(0), remark);
+    }
+    if (code === RequestCode.SEND_MESSAGE_V2 && mischief.transactions !== undefined) {
+      const half = { body: Buffer.from(body ?? ""), sysFlag: 0, properties: Buffer.from(ext.i ?? "") };
+      const msgId = prepare(socket, half, mischief.transactions.askMs(came++));
+      return response(opaque, ResponseCode.SUCCESS, { queueOffset: "0", queueId: "0", msgId }, Buffer.alloc(0));
     }
     if (code === RequestCode.SEND_MESSAGE_V2) {
       const said = store(body ?? Buffer.alloc(0), Number(ext.f), Buffer.from(ext.i ?? ""));
@@ -151,7 +184,8 @@ export function fakeBroker(mischief: Mischief = {}) {
         const turn = () => {
           const left = stalledUntil - performance.now();
           if (left > 0) return void setTimeout(turn, left);
-          while (waiting.length > 0 && stalledUntil <= performance.now()) socket.write(answer(waiting.shift()!));
+          while (waiting.length > 0 && stalledUntil <= performance.now())
+            socket.write(answer(socket, waiting.shift()!));
           if (waiting.length > 0) turn();
         };
         turn();

@@ -2,7 +2,10 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { checksOf } from "../../lib/bench/load/broker-times.ts";
+import { CHECKS_MS_MAX, Drain } from "../../lib/bench/load/drain.ts";
 import { Ledger, mergeLedgers, verdict } from "../../lib/bench/load/ledger.ts";
+import type { LoadPlan } from "../../lib/bench/load/plan.ts";
 import { runLoad } from "../../lib/bench/load/run-load.ts";
 import { type FateRates, fateOf } from "../../lib/bench/load/transaction-fate.ts";
 import { readResult } from "../../lib/bench/result.ts";
@@ -63,6 +66,99 @@ test("a heartbeat that is refused is named as one, once: the broker will ask for
   const outcome = await runLoad(load, { onSecond: (second) => notes.push(...(second.notes ?? [])) });
   expect(outcome.errors["NO_PERMISSION (16)"]).toBe(1);
   expect(notes).toEqual(["NO_PERMISSION (16): heartbeat: group g may not"]);
+});
+
+/** What is to be waited for when so many transactions of one producer are unknown, and whether that is over at once. */
+function drainOf(changes: Partial<LoadPlan>, unknown = 8) {
+  const ledger = new Ledger();
+  for (let sequence = 0; sequence < unknown; sequence++) ledger.undecided(0, sequence);
+  const waits: number[] = [];
+  let settled = false;
+  const plan = loadPlan(1, { ...NONE, unknownRate: 1, checks: { firstMs: 6, everyMs: 30, most: 15 }, ...changes });
+  const drain = new Drain(plan, {
+    stopped: () => false,
+    settle: () => {
+      settled = true;
+    },
+    onChecks: (ms) => waits.push(ms),
+  });
+  return { ledger, waits, look: () => drain.look(ledger.part()), isSettled: () => settled };
+}
+
+describe("the drain", () => {
+  test("waits for as many rounds of checks as decide what is unknown, for the drain timeout, and ten minutes at most", () => {
+    const wait = (changes: Partial<LoadPlan>, unknown?: number) => {
+      const { look, waits } = drainOf({ drainMs: 1000, ...changes }, unknown);
+      return [look(), look(), ...waits];
+    };
+    expect(wait({})).toEqual([undefined, undefined, 1000 + 6 + 30]);
+    // Of eight that are unknown four stay so, then two, then one: the fourth check decides the last.
+    expect(wait({ checkUnknownRate: 0.5 })).toEqual([undefined, undefined, 1000 + 6 + 4 * 30]);
+    // The broker asks twice only.
+    const twice = { firstMs: 6, everyMs: 30, most: 2 };
+    expect(wait({ checkUnknownRate: 0.5, checks: twice })).toEqual([undefined, undefined, 1000 + 6 + 2 * 30]);
+    const rare = { firstMs: 6000, everyMs: 600_000, most: 15 };
+    expect(wait({ checkUnknownRate: 0.5, checks: rare })).toEqual([undefined, undefined, 1000 + CHECKS_MS_MAX]);
+  });
+
+  test("does not wait for what no check decides", () => {
+    const { look, waits, isSettled } = drainOf({ drainMs: 1000, checkUnknownRate: 1 });
+    expect([look(), waits, isSettled()]).toEqual([{ seconds: expect.any(Number) }, [], false]);
+  });
+
+  test("gives what was committed last its time; nothing is answered any more then", async () => {
+    const soon = { drainMs: 200, checks: { firstMs: 0, everyMs: 1, most: 1 } };
+    for (const comes of [true, false]) {
+      const { ledger, look, isSettled } = drainOf(soon, 2);
+      expect(look()).toBeUndefined();
+      await Bun.sleep(210);
+      ledger.acked(0, 1);
+      expect([look(), isSettled()]).toEqual([undefined, true]);
+      await Bun.sleep(50);
+      if (comes) ledger.received(0, 1, "q", 0);
+      const seconds = comes ? expect.any(Number) : undefined;
+      if (!comes) {
+        expect(look()).toBeUndefined();
+        await Bun.sleep(160);
+      }
+      expect(look()).toEqual({ seconds });
+      expect(verdict(ledger.part())).toMatchObject({ ledger: { lost: comes ? 0 : 1 }, undecided: 1 });
+    }
+  });
+
+  test("of brokers the slowest one's times count, RocketMQ's defaults where they are not told", () => {
+    expect(checksOf([{}])).toEqual({ firstMs: 6000, everyMs: 30_000, most: 15 });
+    const [a, b] = [{ transactionTimeOut: "200", transactionCheckMax: "3" }, { transactionCheckInterval: "40000" }];
+    expect(checksOf([a, b])).toEqual({ firstMs: 6000, everyMs: 40_000, most: 15 });
+    expect(checksOf([a])).toEqual({ firstMs: 200, everyMs: 30_000, most: 3 });
+  });
+
+  test.each([1, 2])(
+    "commits late: what was asked for at the end is not LOST, what was asked for too late is UNDECIDED (%d workers)",
+    async (workers) => {
+      // Checks are waited for until 1.2 s after the sending, what they commit for a second more; threads are asked all 200 ms.
+      using broker = fakeBroker({
+        transactions: { askMs: (number) => (number % 2 === 0 ? 1000 : 1800), showMs: 1000 },
+      });
+      const load = loadPlan(broker.port, {
+        kind: "transaction",
+        unknownRate: 1,
+        count: 20,
+        producers: 2,
+        drainMs: 1000,
+        checks: { firstMs: 0, everyMs: 200, most: 1 },
+      });
+      const workerEntry = join(import.meta.dir, "..", "..", "cmd", "mq.ts");
+      const outcome = await runLoad(load, { workers, workerEntry });
+      expect(outcome.workers).toBe(workers);
+      expect(verdict(outcome.ledger)).toMatchObject({
+        ledger: { acked: 10, received: 10, lost: 0, unknownOk: 0, duplicates: 0 },
+        undecided: 10,
+      });
+      expect(outcome.checks.checked).toBe(10);
+    },
+    20_000,
+  );
 });
 
 describe("against a broker that asks soon", () => {

@@ -135,14 +135,14 @@ export class Ledger {
 }
 
 /** Transactions that nobody has decided. */
-function open({ acked, rolledBack, undecided }: ProducerBits): Uint32Array {
+export function open({ acked, rolledBack, undecided }: ProducerBits): Uint32Array {
   return without(without(undecided, acked), rolledBack);
 }
 
-/** Whether everything acknowledged has come, and every transaction is decided. */
-export function isComplete({ producers }: LedgerPart): boolean {
+/** Whether everything acknowledged has come. */
+export function isAllReceived({ producers }: LedgerPart): boolean {
   return producers.every(
-    (bits) => bitCount(without(without(bits.acked, bits.rolledBack), bits.received)) + bitCount(open(bits)) === 0,
+    ({ acked, rolledBack, received }) => bitCount(without(without(acked, rolledBack), received)) === 0,
   );
 }
 

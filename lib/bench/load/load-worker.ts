@@ -10,9 +10,13 @@ export type WorkerNews =
   | { kind: "second"; second: LoadSecond }
   /** All is sent and answered; what has come so far is asked for with `part`. */
   | { kind: "draining" }
-  | { kind: "part"; part: LedgerPart };
+  | { kind: "part"; part: LedgerPart; settled: boolean };
 
-export type WorkerOrder = { kind: "stop" } | { kind: "part" } | { kind: "drained"; seconds: number | undefined };
+export type WorkerOrder =
+  | { kind: "stop" }
+  | { kind: "part" }
+  | { kind: "settle" }
+  | { kind: "drained"; seconds: number | undefined };
 
 /** A thread of the load. The entry file calls it when `workerData.role` is `bench`. */
 export function runLoadWorker(): void {
@@ -22,15 +26,21 @@ export function runLoadWorker(): void {
   const tell = (news: WorkerNews | LastNews<LoadOutcome>) => port.postMessage(news);
   let stopped = false;
   let ledger: Ledger | undefined;
+  let settled = false;
+  let settle = () => {};
   let drained: (seconds: number | undefined) => void = () => {};
   port.on("message", (order: WorkerOrder) => {
     if (order.kind === "stop") stopped = true;
     else if (order.kind === "drained") drained(order.seconds);
-    else if (ledger !== undefined) tell({ kind: "part", part: ledger.part() });
+    else if (order.kind === "settle") {
+      settled = true;
+      settle();
+    } else if (ledger !== undefined) tell({ kind: "part", part: ledger.part(), settled });
   });
-  const drain = (own: Ledger) =>
+  const drain = (own: Ledger, settleOwn: () => void) =>
     new Promise<number | undefined>((resolve) => {
       ledger = own;
+      settle = settleOwn;
       drained = resolve;
       tell({ kind: "draining" });
     });

@@ -22,6 +22,16 @@ export interface LoadCompression {
   overBytes: number;
 }
 
+/** A broker's checks of transactions that are unknown. */
+export interface BrokerChecks {
+  /** From the sending of a half message until it is due to be checked; the next round does it. */
+  firstMs: number;
+  /** From one round to the next. */
+  everyMs: number;
+  /** Checks of one message. */
+  most: number;
+}
+
 /** A load whose every message is known again when it arrives. Plain data: it goes to other threads as it is. */
 export interface LoadPlan {
   topic: string;
@@ -86,6 +96,8 @@ export interface LoadPlan {
   count?: number | undefined;
   /** How long what was acknowledged is waited for at the end. */
   drainMs: number;
+  /** How the broker asks for transactions that are unknown; they are waited for as well. */
+  checks?: BrokerChecks | undefined;
   /** Tells this run's messages from others: 32 bits. */
   run: number;
   /** Every request is signed with these. */

@@ -2,7 +2,8 @@ import { availableParallelism } from "node:os";
 import { Histogram } from "../histogram.ts";
 import { Threads } from "../threads.ts";
 import { mergeSeenClocks } from "./clock.ts";
-import { isComplete, mergeLedgers } from "./ledger.ts";
+import { Drain } from "./drain.ts";
+import { mergeLedgers } from "./ledger.ts";
 import type { WorkerNews, WorkerOrder } from "./load-worker.ts";
 import {
   type CheckCounts,
@@ -16,7 +17,7 @@ import {
   noChecks,
   noCounts,
 } from "./plan.ts";
-import { drainAlone, HURRIED_MS, runShare } from "./run-share.ts";
+import { drainAlone, runShare } from "./run-share.ts";
 
 /** With less than so many cores for each, threads of the load take from the broker what they give. */
 const CORES_PER_WORKER = 4;
@@ -31,19 +32,23 @@ export interface RunLoadOptions {
   onSecond?: (second: LoadSecond) => void;
   /** Asked many times a second; true ends the load early. */
   stopped?: () => boolean;
+  /** Told once where the broker's checks are waited for at the end, and for how long at most. */
+  onChecks?: (ms: number) => void;
 }
 
 /** Does the plan, on this thread or on several. Throws when a broker cannot be reached. */
 export async function runLoad(plan: LoadPlan, options: RunLoadOptions = {}): Promise<LoadOutcome> {
-  const { onSecond = () => {}, stopped = () => false, workerEntry } = options;
+  const { onSecond = () => {}, stopped = () => false, onChecks = () => {}, workerEntry } = options;
   const useful = Math.max(plan.producers, plan.consumers);
   const wanted = options.workers ?? Math.floor(availableParallelism() / CORES_PER_WORKER);
   // A count of received messages is one thread's to keep.
   const isCountedReading = plan.producers === 0 && plan.count !== undefined;
   const workers = workerEntry === undefined || isCountedReading ? 1 : Math.max(1, Math.min(wanted, useful));
   if (workers === 1)
-    return runShare(sharesOf(plan, 1)[0]!, onSecond, stopped, (ledger) => drainAlone(plan, ledger, stopped));
-  return new ThreadedLoad(plan, workers, workerEntry!, onSecond, stopped).run();
+    return runShare(sharesOf(plan, 1)[0]!, onSecond, stopped, (ledger, settle) =>
+      drainAlone(plan, ledger, { stopped, settle, onChecks }),
+    );
+  return new ThreadedLoad(plan, workers, workerEntry!, { onSecond, stopped, onChecks }).run();
 }
 
 /** The plan dealt out to threads. */
@@ -67,28 +72,24 @@ export function sharesOf(plan: LoadPlan, workers: number): LoadShare[] {
   });
 }
 
+type LoadUse = Required<Pick<RunLoadOptions, "onSecond" | "stopped" | "onChecks">>;
+
 class ThreadedLoad {
   readonly #plan: LoadPlan;
   readonly #workers: number;
   readonly #threads: Threads<LoadOutcome, WorkerNews, WorkerOrder>;
-  readonly #onSecond: (second: LoadSecond) => void;
-  readonly #stopped: () => boolean;
+  readonly #use: LoadUse;
   readonly #seconds: LoadSecond[][] = [];
   readonly #parts = new Map<number, LedgerPart>();
   #draining = 0;
+  #drain: Drain | undefined;
+  #settled = false;
   #told = 0;
 
-  constructor(
-    plan: LoadPlan,
-    workers: number,
-    entry: string,
-    onSecond: (second: LoadSecond) => void,
-    stopped: () => boolean,
-  ) {
+  constructor(plan: LoadPlan, workers: number, entry: string, use: LoadUse) {
     this.#plan = plan;
     this.#workers = workers;
-    this.#onSecond = onSecond;
-    this.#stopped = stopped;
+    this.#use = use;
     this.#threads = new Threads(entry, "bench", sharesOf(plan, workers), (i, news) => this.#news(i, news));
   }
 
@@ -100,39 +101,36 @@ class ThreadedLoad {
     };
     this.#threads.outcomes.then(end, end);
     let asked = false;
-    let drainBegan: number | undefined;
     while (!ended) {
-      if (!asked && this.#stopped()) {
+      if (!asked && this.#use.stopped()) {
         asked = true;
         this.#threads.order({ kind: "stop" });
       }
-      if (this.#draining === this.#workers) {
-        drainBegan ??= performance.now();
-        this.#drain(drainBegan);
-      }
+      if (this.#draining === this.#workers) this.#look();
       await new Promise((resolve) => setTimeout(resolve, DRAIN_LOOK_MS));
     }
     return this.#merged(await this.#threads.outcomes);
   }
 
   /** Looks at what all threads together have, and asks them for news. */
-  #drain(began: number): void {
-    if (this.#parts.size === this.#workers) {
-      const complete = isComplete(mergeLedgers([...this.#parts.values()]));
-      const waited = performance.now() - began;
-      const limitMs = this.#stopped() ? Math.min(HURRIED_MS, this.#plan.drainMs) : this.#plan.drainMs;
-      if (complete || waited > limitMs) {
-        this.#threads.order({ kind: "drained", seconds: complete ? waited / 1000 : undefined });
-        return;
-      }
-    }
-    this.#threads.order({ kind: "part" });
+  #look(): void {
+    this.#drain ??= new Drain(this.#plan, { ...this.#use, settle: () => this.#settle() });
+    const isKnown = this.#parts.size === this.#workers;
+    const end = isKnown ? this.#drain.look(mergeLedgers([...this.#parts.values()])) : undefined;
+    this.#threads.order(end === undefined ? { kind: "part" } : { kind: "drained", ...end });
+  }
+
+  /** What a thread told before it heard of it may lack its last answers. */
+  #settle(): void {
+    this.#settled = true;
+    this.#parts.clear();
+    this.#threads.order({ kind: "settle" });
   }
 
   #news(worker: number, news: WorkerNews): void {
     if (news.kind === "second") this.#second(worker, news.second);
     else if (news.kind === "draining") this.#draining++;
-    else this.#parts.set(worker, news.part);
+    else if (news.settled === this.#settled) this.#parts.set(worker, news.part);
   }
 
   #second(worker: number, second: LoadSecond): void {
@@ -141,7 +139,7 @@ class ThreadedLoad {
     const ready = Math.min(...Array.from({ length: this.#workers }, (_, i) => this.#seconds[i]?.length ?? 0));
     while (this.#told < ready) {
       const n = this.#told++;
-      this.#onSecond(mergeSeconds(this.#seconds.map((own) => own[n]!)));
+      this.#use.onSecond(mergeSeconds(this.#seconds.map((own) => own[n]!)));
     }
   }
 

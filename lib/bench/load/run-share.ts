@@ -2,7 +2,8 @@ import { monitorEventLoopDelay } from "node:perf_hooks";
 import { readText } from "../resources/machine.ts";
 import { processCpuSeconds } from "../resources/proc.ts";
 import { ClockCorrection } from "./clock.ts";
-import { isComplete, Ledger } from "./ledger.ts";
+import { Drain, type DrainUse } from "./drain.ts";
+import { Ledger } from "./ledger.ts";
 import { Schedule, startPace } from "./pace.ts";
 import { type LoadOutcome, type LoadPlan, type LoadQueue, type LoadSecond, type LoadShare, noCounts } from "./plan.ts";
 import { ReceiveConnection, type ReceiveOptions } from "./receive-connection.ts";
@@ -16,8 +17,6 @@ const NS_PER_MS = 1e6;
 const ANSWERS_MS = 10_000;
 const LOOK_MS = 20;
 const QUIET_MS = 1_000;
-/** What is left of the drain for who has asked for the end. */
-export const HURRIED_MS = 1_000;
 /** The load ends when no broker has been there for so long. */
 const GONE_MS_MAX = 30_000;
 /** With a count and no duration, the load ends when all is sent; this is for one that cannot. */
@@ -25,14 +24,15 @@ const SECONDS_MAX = 86_400;
 
 /**
  * Does one thread's share of a plan. `onSecond` sees every measured second when it ends; `stopped` ends the load early.
- * `drain` is asked to wait at the end: with several threads only all of them together know what is missing.
+ * `drain` is asked to wait at the end: with several threads only all of them together know what is missing. It may call `settle`:
+ * checks of transactions are not answered any more then.
  * Throws when a connection cannot be opened.
  */
 export async function runShare(
   share: LoadShare,
   onSecond: (second: LoadSecond) => void,
   stopped: () => boolean,
-  drain: (own: Ledger) => Promise<number | undefined>,
+  drain: (own: Ledger, settle: () => void) => Promise<number | undefined>,
 ): Promise<LoadOutcome> {
   const { plan } = share;
   const recorder = new Recorder();
@@ -68,7 +68,10 @@ export async function runShare(
         recorder.errors.set("no answer", (recorder.errors.get("no answer") ?? 0) + producer.inFlight);
     if (late) recorder.count("the broker is a minute behind the rate: ended");
     else if (gone()) recorder.count(`no broker for ${GONE_MS_MAX / SECOND_MS} s: ended`);
-    const drainSeconds = producers.length > 0 && plan.consumers > 0 ? await drain(ledger) : undefined;
+    const settle = () => {
+      for (const producer of producers) producer.settle();
+    };
+    const drainSeconds = producers.length > 0 && plan.consumers > 0 ? await drain(ledger, settle) : undefined;
     await tracing?.end();
     addRest(seconds, recorder);
     const unreached = [...producers, ...consumers]
@@ -97,13 +100,14 @@ export async function runShare(
   }
 }
 
-/** Waits until everything that this thread's producers know as acknowledged has come, `plan.drainMs` at most. */
-export async function drainAlone(plan: LoadPlan, ledger: Ledger, stopped: () => boolean): Promise<number | undefined> {
-  const began = performance.now();
-  const hurried = () => stopped() && performance.now() - began > HURRIED_MS;
-  const complete = () => isComplete(ledger.part());
-  await sleepUntil(began + plan.drainMs, () => complete() || hurried());
-  return complete() ? (performance.now() - began) / SECOND_MS : undefined;
+/** The drain of a load on one thread; gives the seconds that it took, where nothing is missing. */
+export async function drainAlone(plan: LoadPlan, ledger: Ledger, use: DrainUse): Promise<number | undefined> {
+  const drain = new Drain(plan, use);
+  for (;;) {
+    const end = drain.look(ledger.part());
+    if (end !== undefined) return end.seconds;
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+  }
 }
 
 async function measure(

@@ -178,6 +178,11 @@ export class SendConnection {
     this.#stopping = true;
   }
 
+  /** Leaves the broker's checks unanswered. */
+  settle(): void {
+    this.#transactions?.settle();
+  }
+
   close(): void {
     this.#stopping = true;
     this.#open = 0;

@@ -179,7 +179,7 @@ function flagsOf(plan: LoadPlan, run: RunRecord, sameHost: boolean): FlagRecord[
   if (undecided > 0)
     flags.push({
       id: "UNDECIDED",
-      text: `${undecided} transactions: the broker has not asked for them, or asks no more, or was told that nothing is known yet; --drain-timeout waits longer`,
+      text: `${undecided} transactions: the broker has not asked for them in time, or asks no more, or was told that nothing is known yet; --drain-timeout waits longer`,
     });
   if (sameHost) flags.push({ id: "SAME-HOST", text: "client and broker share this machine" });
   if (run.seconds < SHORT_SECONDS && plan.count === undefined)

@@ -10,15 +10,25 @@ export type FateRates = Pick<LoadPlan, "rollbackRate" | "unknownRate" | "checkRo
  * the number alone, so that any thread can answer for any other; what was decided once stays.
  */
 export function fateOf(rates: FateRates, sequence: number, times: number): LocalTransactionState {
+  return decisionOf(rates, sequence, times).state;
+}
+
+/** Number of the check that decides it, 0 where none is needed; undefined when none of the first `times` does. */
+export function decidedAt(rates: FateRates, sequence: number, times: number): number | undefined {
+  const { state, at } = decisionOf(rates, sequence, times);
+  return state === "UNKNOW" ? undefined : at;
+}
+
+function decisionOf(rates: FateRates, sequence: number, times: number): { state: LocalTransactionState; at: number } {
   // Its number among those of which the same is to be decided.
   let number = sequence;
-  for (let n = 0; n <= times; n++) {
+  for (let at = 0; at <= times; at++) {
     const [rollback, unknown] =
-      n === 0 ? [rates.rollbackRate, rates.unknownRate] : [rates.checkRollbackRate, rates.checkUnknownRate];
-    if (isPicked(rollback, number)) return "ROLLBACK_MESSAGE";
+      at === 0 ? [rates.rollbackRate, rates.unknownRate] : [rates.checkRollbackRate, rates.checkUnknownRate];
+    if (isPicked(rollback, number)) return { state: "ROLLBACK_MESSAGE", at };
     number -= pickedBelow(rollback, number);
-    if (!isPicked(unknown, number)) return "COMMIT_MESSAGE";
+    if (!isPicked(unknown, number)) return { state: "COMMIT_MESSAGE", at };
     number = pickedBelow(unknown, number);
   }
-  return "UNKNOW";
+  return { state: "UNKNOW", at: times };
 }

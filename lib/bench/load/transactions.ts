@@ -51,6 +51,7 @@ export class Transactions {
   readonly #payload = new PayloadView();
   /** Number of the last check of each message that was asked for. */
   readonly #checked = new Map<string, number>();
+  #settled = false;
 
   constructor(plan: LoadPlan, producer: number, recorder: Recorder, ledger: Ledger, tracing: LoadTracing | undefined) {
     this.#plan = plan;
@@ -91,11 +92,17 @@ export class Transactions {
     });
   }
 
+  /** From now on what is undecided stays so: what is committed now would not be waited for. */
+  settle(): void {
+    this.#settled = true;
+  }
+
   /**
    * The answer to a CHECK_TRANSACTION_STATE that lies in [start, end), if `hasRoom` for one so long. Messages of other runs are left
-   * alone: whoever sent them may be asked next.
+   * alone: whoever sent them may be asked next. So is everything once it is settled.
    */
   check(buffer: Buffer, start: number, end: number, hasRoom: (bytes: number) => boolean): Buffer | undefined {
+    if (this.#settled) return undefined;
     const { ext, body } = decodeCommand(buffer, start, end);
     const record = this.#record;
     const payload = this.#payload;
