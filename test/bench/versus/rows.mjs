@@ -130,7 +130,7 @@ function many(id, title) {
     title,
     limits: [part(0.8)],
     run: async (options) => {
-      const turns = await versus({ ...options, rounds: Math.min(2, options.rounds) }, ["send", id], {});
+      const turns = await versus(options, ["send", id], {});
       return turns.map((turn) =>
         Object.fromEntries(KINDS.map((kind) => [kind, { ...turn[kind], part: turn[kind].tps / turn[kind].first.tps }])),
       );
