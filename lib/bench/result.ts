@@ -64,6 +64,8 @@ const secondSchema = v.object({
   clientLoopDelayP99Ms: v.optional(amount),
   /** 1 is all cores. */
   machineCpu: v.optional(amount),
+  /** CPU seconds of this interval that a virtual machine's host gave to others. */
+  stolenSeconds: v.optional(amount),
   processes: v.optional(v.record(text, processSampleSchema)),
 });
 export type SecondRecord = v.InferOutput<typeof secondSchema>;

@@ -9,7 +9,9 @@ import {
   processMemory,
 } from "../../lib/bench/resources/proc.ts";
 import { processUse, ResourceSampler } from "../../lib/bench/resources/sampler.ts";
+import { stolenFlag } from "../../lib/bench/resources/stolen.ts";
 import { commandName, listeningPid } from "../../lib/os/port-owner.ts";
+import { syntheticRun } from "./synthetic.ts";
 
 describe("texts of /proc", () => {
   test("CPU of a process whose name holds blanks and a parenthesis", () => {
@@ -30,7 +32,21 @@ describe("texts of /proc", () => {
   });
 
   test("CPU of the machine", () => {
-    expect(machineCpuSeconds("cpu  100 10 50 800 30 4 6 0 0 0\ncpu0 1 1 1 1\n")).toEqual({ busy: 1.7, total: 10 });
+    const stat = "cpu  100 10 50 800 30 4 6 40 0 0\ncpu0 1 1 1 1\n";
+    expect(machineCpuSeconds(stat)).toEqual({ busy: 2.1, total: 10.4, stolen: 0.4 });
+  });
+
+  test("CPU that the host took is said from 50 ms in one interval on", () => {
+    const { samples } = syntheticRun({ rate: 100, us: 500, seconds: 3 });
+    const stolen = (...seconds: number[]) => samples.map((sample, i) => ({ ...sample, stolenSeconds: seconds[i]! }));
+    expect(stolenFlag(samples)).toEqual([]);
+    expect(stolenFlag(stolen(0.04, 0.04, 0.04))).toEqual([]);
+    const [flag, ...more] = stolenFlag(stolen(0.01, 0.33, 0));
+    expect(more).toEqual([]);
+    expect(flag).toMatchObject({
+      id: "STOLEN",
+      text: expect.stringContaining("0.34 s of this machine's CPU time, 0.33 s"),
+    });
   });
 
   test("model of the processor", () => {

@@ -15,7 +15,16 @@ const DECIDING_KEYS = [
 const NAMING_OPTIONS = new Set(["namesrv", "topic", "group", "store", "json", "hdr", "html", "out", "name", "seed"]);
 
 /** Flags of a run that say the run measured something else than the broker. */
-const DOUBTFUL_FLAGS = new Set(["CLIENT-BOUND", "SATURATED", "SKEW", "SHORT-RUN", "NOT-TUNED", "UNREACHED", "ABORTED"]);
+const DOUBTFUL_FLAGS = new Set([
+  "CLIENT-BOUND",
+  "SATURATED",
+  "STOLEN",
+  "SKEW",
+  "SHORT-RUN",
+  "NOT-TUNED",
+  "UNREACHED",
+  "ABORTED",
+]);
 
 /**
  * What differs between two sides besides their figures (machine, settings of the brokers, the load), and what makes either

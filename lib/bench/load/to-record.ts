@@ -1,6 +1,7 @@
 import { encodeBase64 } from "../hdr/encoding.ts";
 import { Histogram } from "../histogram.ts";
-import type { ResourceSample } from "../resources/sampler.ts";
+import { type ResourceSample, usedOf } from "../resources/sampler.ts";
+import { stolenFlag } from "../resources/stolen.ts";
 import {
   type ClockRecord,
   type FlagRecord,
@@ -49,7 +50,7 @@ export function loadRecord(
       latencies,
       clientCpu: second.cpu,
       clientLoopDelayP99Ms: second.loopDelayMs,
-      ...(resource === undefined ? {} : { machineCpu: resource.machineCpu, processes: resource.processes }),
+      ...(resource === undefined ? {} : usedOf(resource)),
     };
   });
   const seconds = outcome.seconds.at(-1)?.second ?? 0;
@@ -181,6 +182,7 @@ function flagsOf(plan: LoadPlan, run: RunRecord, sameHost: boolean): FlagRecord[
       id: "UNDECIDED",
       text: `${undecided} transactions: the broker has not asked for them in time, or asks no more, or was told that nothing is known yet; --drain-timeout waits longer`,
     });
+  flags.push(...stolenFlag(run.samples));
   if (sameHost) flags.push({ id: "SAME-HOST", text: "client and broker share this machine" });
   if (run.seconds < SHORT_SECONDS && plan.count === undefined)
     flags.push({ id: "SHORT-RUN", text: `${run.seconds.toFixed(1)} s` });

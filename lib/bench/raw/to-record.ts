@@ -1,6 +1,7 @@
 import { encodeBase64 } from "../hdr/encoding.ts";
 import { Histogram } from "../histogram.ts";
-import type { ResourceSample } from "../resources/sampler.ts";
+import { type ResourceSample, usedOf } from "../resources/sampler.ts";
+import { stolenFlag } from "../resources/stolen.ts";
 import { latencyRecord, type RunRecord, type SecondRecord } from "../result.ts";
 import { noCounts, type RawCounts, type RawOutcome, type RawPlan } from "./plan.ts";
 
@@ -31,7 +32,7 @@ export function rawRecord(
       latencies: { [kind]: encodeBase64(own) },
       clientCpu: second.client.cpu,
       clientLoopDelayP99Ms: second.client.loopDelayP99Ms,
-      ...(resource === undefined ? {} : { machineCpu: resource.machineCpu, processes: resource.processes }),
+      ...(resource === undefined ? {} : usedOf(resource)),
     };
   });
   const seconds = outcome.seconds.at(-1)?.second ?? 0;
@@ -55,7 +56,7 @@ export function rawRecord(
       loopDelayP99Ms: samples.reduce((most, { clientLoopDelayP99Ms = 0 }) => Math.max(most, clientLoopDelayP99Ms), 0),
       workers: outcome.workers,
     },
-    flags: flagsOf(plan, total, seconds, cpu),
+    flags: [...flagsOf(plan, total, seconds, cpu), ...stolenFlag(samples)],
   };
 }
 

@@ -25,6 +25,7 @@ const COLUMNS = [
   "brokers_cpu",
   "brokers_anonymous_bytes",
   "brokers_written_bytes_per_second",
+  "stolen_seconds",
 ] as const;
 
 /** All seconds of all runs, one line each, for a spreadsheet [RFC 4180]. A cell without a value is empty. */
@@ -61,6 +62,7 @@ export function secondsCsv(runs: readonly RunRecord[]): string {
         total(({ cpu }) => cpu),
         total(({ anonymousBytes }) => anonymousBytes),
         total(({ writtenBytesPerSecond }) => writtenBytesPerSecond),
+        sample.stolenSeconds,
       ];
       lines.push(cells.map(cell).join(","));
     }

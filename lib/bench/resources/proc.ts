@@ -34,13 +34,17 @@ export function processIo(io: string): { readBytes: number; writtenBytes: number
   };
 }
 
-/** All processors together in seconds, from the first line of /proc/stat. */
-export function machineCpuSeconds(stat: string): { busy: number; total: number } {
+/** All processors together in seconds, from the first line of /proc/stat; `stolen` (part of busy) went to other guests of the host. */
+export function machineCpuSeconds(stat: string): { busy: number; total: number; stolen: number } {
   const fields = (/^cpu +(.*)$/m.exec(stat)?.[1] ?? "").split(" ").map(Number);
   // user nice system idle iowait irq softirq steal; guest time is part of user.
   const [user = 0, nice = 0, system = 0, idle = 0, iowait = 0, irq = 0, softirq = 0, steal = 0] = fields;
   const busy = user + nice + system + irq + softirq + steal;
-  return { busy: busy / TICKS_PER_SECOND, total: (busy + idle + iowait) / TICKS_PER_SECOND };
+  return {
+    busy: busy / TICKS_PER_SECOND,
+    total: (busy + idle + iowait) / TICKS_PER_SECOND,
+    stolen: steal / TICKS_PER_SECOND,
+  };
 }
 
 /** First "model name" of /proc/cpuinfo; undefined on processors that do not give one (ARM). */

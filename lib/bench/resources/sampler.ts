@@ -11,10 +11,14 @@ export interface ProcessSample {
   writtenBytesPerSecond: number;
 }
 
-/** One interval: seconds since the sampler began, CPU of the machine (1 is all cores busy), and its processes by name. */
+/**
+ * One interval: seconds since the sampler began, CPU of the machine (1 is all cores busy), CPU seconds in it that a virtual machine's
+ * host gave to others while this one wanted them, and its processes by name.
+ */
 export interface ResourceSample {
   seconds: number;
   machineCpu: number;
+  stolenSeconds: number;
   processes: Record<string, ProcessSample>;
 }
 
@@ -59,6 +63,7 @@ export class ResourceSampler {
     const result = {
       seconds: (now - this.#began) / 1000,
       machineCpu: total > 0 ? Math.min(1, (machine.busy - this.#machine.busy) / total) : 0,
+      stolenSeconds: Math.max(0, machine.stolen - this.#machine.stolen),
       processes,
     };
     this.#previousAt = now;
@@ -82,6 +87,11 @@ export class ResourceSampler {
       writtenBytesPerSecond: perSecond(reading.writtenBytes - before.writtenBytes),
     };
   }
+}
+
+/** What an interval of a result keeps of it. */
+export function usedOf({ machineCpu, stolenSeconds, processes }: ResourceSample): Omit<ResourceSample, "seconds"> {
+  return { machineCpu, stolenSeconds, processes };
 }
 
 /** The samples of one process, taken together. */
