@@ -103,7 +103,7 @@ export const loadArgs = {
   },
   "drain-timeout": {
     type: "string",
-    description: "Wait this long for what is missing",
+    description: "Wait this long for what is missing; where transactions are left to the broker's checks, behind those",
     default: "30s",
     valueHint: "time",
   },

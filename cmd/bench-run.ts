@@ -171,7 +171,10 @@ export async function measured(
     stopped: () => stopped() || full !== undefined || (flags["abort-on-saturation"] && saturation.reached),
     onChecks: (ms) => {
       line.clear();
-      if (!quiet) say(`all is sent; transactions that are unknown are waited for, ${(ms / 1000).toFixed(0)} s at most`);
+      if (!quiet)
+        say(
+          `all is sent; the broker's checks of unknown transactions are waited for, ${(ms / 1000).toFixed(0)} s at most (Ctrl-C ends it)`,
+        );
     },
     onSecond: (second) => {
       sampler.sample();

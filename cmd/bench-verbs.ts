@@ -119,7 +119,7 @@ export const benchTransactionCommand = defineCommand({
     "unknown-rate": rate("Of the others, the part of which nothing is said until the broker asks"),
     "check-rollback-rate": rate("Of the answers when it asks, the part that rolls back"),
     "check-unknown-rate": rate(
-      "Of the other answers, the part that leaves it to the next time: each takes transactionCheckInterval, and at the end as many are waited for as it takes, ten minutes at most",
+      "Of the other answers, the part that leaves it to the next time: each takes transactionCheckInterval, and at the end as many are waited for as it takes, ten minutes at most, then --drain-timeout",
     ),
   },
   run({ args, rawArgs }) {

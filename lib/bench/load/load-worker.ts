@@ -10,7 +10,7 @@ export type WorkerNews =
   | { kind: "second"; second: LoadSecond }
   /** All is sent and answered; what has come so far is asked for with `part`. */
   | { kind: "draining" }
-  | { kind: "part"; part: LedgerPart; settled: boolean };
+  | { kind: "part"; part: LedgerPart; settled: boolean; gone: boolean };
 
 export type WorkerOrder =
   | { kind: "stop" }
@@ -28,6 +28,7 @@ export function runLoadWorker(): void {
   let ledger: Ledger | undefined;
   let settled = false;
   let settle = () => {};
+  let gone = () => false;
   let drained: (seconds: number | undefined) => void = () => {};
   port.on("message", (order: WorkerOrder) => {
     if (order.kind === "stop") stopped = true;
@@ -35,12 +36,13 @@ export function runLoadWorker(): void {
     else if (order.kind === "settle") {
       settled = true;
       settle();
-    } else if (ledger !== undefined) tell({ kind: "part", part: ledger.part(), settled });
+    } else if (ledger !== undefined) tell({ kind: "part", part: ledger.part(), settled, gone: gone() });
   });
-  const drain = (own: Ledger, settleOwn: () => void) =>
+  const drain = (own: Ledger, settleOwn: () => void, goneOwn: () => boolean) =>
     new Promise<number | undefined>((resolve) => {
       ledger = own;
       settle = settleOwn;
+      gone = goneOwn;
       drained = resolve;
       tell({ kind: "draining" });
     });

@@ -45,8 +45,8 @@ export async function runLoad(plan: LoadPlan, options: RunLoadOptions = {}): Pro
   const isCountedReading = plan.producers === 0 && plan.count !== undefined;
   const workers = workerEntry === undefined || isCountedReading ? 1 : Math.max(1, Math.min(wanted, useful));
   if (workers === 1)
-    return runShare(sharesOf(plan, 1)[0]!, onSecond, stopped, (ledger, settle) =>
-      drainAlone(plan, ledger, { stopped, settle, onChecks }),
+    return runShare(sharesOf(plan, 1)[0]!, onSecond, stopped, (ledger, settle, gone) =>
+      drainAlone(plan, ledger, { stopped: () => stopped() || gone(), settle, onChecks }),
     );
   return new ThreadedLoad(plan, workers, workerEntry!, { onSecond, stopped, onChecks }).run();
 }
@@ -81,6 +81,8 @@ class ThreadedLoad {
   readonly #use: LoadUse;
   readonly #seconds: LoadSecond[][] = [];
   readonly #parts = new Map<number, LedgerPart>();
+  /** Threads without any connection. */
+  readonly #gone = new Set<number>();
   #draining = 0;
   #drain: Drain | undefined;
   #settled = false;
@@ -114,7 +116,11 @@ class ThreadedLoad {
 
   /** Looks at what all threads together have, and asks them for news. */
   #look(): void {
-    this.#drain ??= new Drain(this.#plan, { ...this.#use, settle: () => this.#settle() });
+    this.#drain ??= new Drain(this.#plan, {
+      ...this.#use,
+      stopped: () => this.#use.stopped() || this.#gone.size === this.#workers,
+      settle: () => this.#settle(),
+    });
     const isKnown = this.#parts.size === this.#workers;
     const end = isKnown ? this.#drain.look(mergeLedgers([...this.#parts.values()])) : undefined;
     this.#threads.order(end === undefined ? { kind: "part" } : { kind: "drained", ...end });
@@ -130,7 +136,11 @@ class ThreadedLoad {
   #news(worker: number, news: WorkerNews): void {
     if (news.kind === "second") this.#second(worker, news.second);
     else if (news.kind === "draining") this.#draining++;
-    else if (news.settled === this.#settled) this.#parts.set(worker, news.part);
+    else {
+      if (news.gone) this.#gone.add(worker);
+      else this.#gone.delete(worker);
+      if (news.settled === this.#settled) this.#parts.set(worker, news.part);
+    }
   }
 
   #second(worker: number, second: LoadSecond): void {

@@ -25,14 +25,14 @@ const SECONDS_MAX = 86_400;
 /**
  * Does one thread's share of a plan. `onSecond` sees every measured second when it ends; `stopped` ends the load early.
  * `drain` is asked to wait at the end: with several threads only all of them together know what is missing. It may call `settle`:
- * checks of transactions are not answered any more then.
+ * checks of transactions are not answered any more then; `gone` tells that no broker has been there for 30 s.
  * Throws when a connection cannot be opened.
  */
 export async function runShare(
   share: LoadShare,
   onSecond: (second: LoadSecond) => void,
   stopped: () => boolean,
-  drain: (own: Ledger, settle: () => void) => Promise<number | undefined>,
+  drain: (own: Ledger, settle: () => void, gone: () => boolean) => Promise<number | undefined>,
 ): Promise<LoadOutcome> {
   const { plan } = share;
   const recorder = new Recorder();
@@ -71,7 +71,7 @@ export async function runShare(
     const settle = () => {
       for (const producer of producers) producer.settle();
     };
-    const drainSeconds = producers.length > 0 && plan.consumers > 0 ? await drain(ledger, settle) : undefined;
+    const drainSeconds = producers.length > 0 && plan.consumers > 0 ? await drain(ledger, settle, gone) : undefined;
     await tracing?.end();
     addRest(seconds, recorder);
     const unreached = [...producers, ...consumers]

@@ -180,7 +180,7 @@ function flagsOf(plan: LoadPlan, run: RunRecord, sameHost: boolean): FlagRecord[
   if (undecided > 0)
     flags.push({
       id: "UNDECIDED",
-      text: `${undecided} transactions: the broker has not asked for them in time, or asks no more, or was told that nothing is known yet; --drain-timeout waits longer`,
+      text: `${undecided} transactions: the broker has not asked for them in time, or asks no more (transactionCheckMax), or was told each time that nothing is known yet (--check-unknown-rate)`,
     });
   flags.push(...stolenFlag(run.samples));
   if (sameHost) flags.push({ id: "SAME-HOST", text: "client and broker share this machine" });

@@ -2,6 +2,9 @@ import type { LocalTransactionState } from "../../client/producer/transaction-st
 import type { LoadPlan } from "./plan.ts";
 import { isPicked, pickedBelow } from "./spread.ts";
 
+/** More checks of one message than are ever told apart; their number comes from the network. */
+export const CHECKS_MAX = 1000;
+
 export type FateRates = Pick<LoadPlan, "rollbackRate" | "unknownRate" | "checkRollbackRate" | "checkUnknownRate">;
 
 /**

@@ -15,13 +15,11 @@ import type { Recorder } from "./recorder.ts";
 import { endTransactionFrame } from "./send-frame.ts";
 import { passesTags } from "./tag-filter.ts";
 import type { LoadTracing } from "./tracing.ts";
-import { fateOf } from "./transaction-fate.ts";
+import { CHECKS_MAX, fateOf } from "./transaction-fate.ts";
 
 /** Opaque of heartbeats: below those of sends. */
 export const HEARTBEAT_OPAQUE = OPAQUE_BASE - 1;
 const OPAQUE_AT = 13;
-/** More checks of one message than any broker does; its number comes from the network. */
-const CHECKS_MAX = 1000;
 /** Messages whose checks are remembered, the newest of them. */
 const REMEMBERED_MAX = 200_000;
 
