@@ -127,6 +127,12 @@ export class MappedFile {
     return this.reservedEnd;
   }
 
+  /** Whether the log's byte at `offset` has its place here. */
+  holds(offset: number): boolean {
+    const position = offset - this.fileFromOffset;
+    return position >= 0 && position < this.fileSize;
+  }
+
   /** Takes a reference; false when the file is closing or closed. */
   retain(): boolean {
     if (this.closing) return false;
@@ -155,7 +161,7 @@ export class MappedFile {
   residentLately(start: number, end: number): boolean {
     if (this.mapping === undefined) return true;
     this.spans ??= new ResidentSpans(this.fileSize, (from, to) => this.resident(from, to));
-    return this.spans.cover(start, end);
+    return this.spans.cover(start, end, this.wrotePosition);
   }
 
   /** Starts reading [start, end) ahead without waiting for it. */

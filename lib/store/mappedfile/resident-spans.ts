@@ -2,33 +2,39 @@ import { now } from "../../base/clock.ts";
 
 /** What is asked about in one go. */
 const SPAN_BYTES = 512 * 1024;
-/** How long the kernel's yes is good for: pages that were in memory a moment ago are not the ones it gives away first. */
+/** How long the kernel's answer is good for: pages that were in memory a moment ago are not the ones it gives away first. */
 const GOOD_FOR_MS = 100;
 
 /** Which parts of a mapping are in memory, as the kernel said lately: readers that follow one another do not each ask. */
 export class ResidentSpans {
-  readonly #length: number;
   readonly #isResident: (start: number, end: number) => boolean;
-  /** When the span was found in memory, ms since the epoch. */
-  readonly #foundAt: Float64Array;
+  /** When the span was asked about, ms since the epoch; below zero where a part of it was not in memory. */
+  readonly #asked: Float64Array;
 
   /** `isResident` asks the kernel about a part of the mapping of `length` bytes. */
   constructor(length: number, isResident: (start: number, end: number) => boolean) {
-    this.#length = length;
     this.#isResident = isResident;
-    this.#foundAt = new Float64Array(Math.ceil(length / SPAN_BYTES));
+    this.#asked = new Float64Array(Math.ceil(length / SPAN_BYTES));
   }
 
-  /** Whether the pages of [start, end) are in memory, or were within the last 100 ms. */
-  cover(start: number, end: number): boolean {
+  /**
+   * Whether the pages of [start, end) are in memory, or were within the last 100 ms. Behind `writtenEnd` a file may have no
+   * pages: a span ends there.
+   */
+  cover(start: number, end: number, writtenEnd: number): boolean {
     const time = now();
+    const last = Math.max(end, writtenEnd);
     const endSpan = Math.ceil(end / SPAN_BYTES);
     for (let span = Math.floor(start / SPAN_BYTES); span < endSpan; span++) {
-      const age = time - this.#foundAt[span]!;
-      if (age >= 0 && age < GOOD_FOR_MS) continue;
-      const from = span * SPAN_BYTES;
-      if (!this.#isResident(from, Math.min(from + SPAN_BYTES, this.#length))) return this.#isResident(start, end);
-      this.#foundAt[span] = time;
+      const asked = this.#asked[span]!;
+      const age = time - Math.abs(asked);
+      let found = asked > 0;
+      if (age < 0 || age >= GOOD_FOR_MS) {
+        const from = span * SPAN_BYTES;
+        found = this.#isResident(from, Math.min(from + SPAN_BYTES, last));
+        this.#asked[span] = found ? time : -time;
+      }
+      if (!found) return this.#isResident(start, end);
     }
     return true;
   }
