@@ -1,6 +1,7 @@
 import { createLogger, type Logger } from "../base/log.ts";
 import { viewLong } from "../message/long.ts";
 import { memoryBytes } from "../os/memory.ts";
+import { ChosenRecords, sizesAgree } from "./chosen-records.ts";
 import type { CommitLog } from "./commitlog/commit-log.ts";
 import type { ConsumeQueue } from "./consumequeue/consume-queue.ts";
 import type { ConsumeQueueStore } from "./consumequeue/consume-queue-store.ts";
@@ -44,18 +45,7 @@ const READ_AHEAD_BYTES = 1024 * 1024;
 /** The kernel is asked about this much in one go. */
 const SPAN_BYTES_MAX = 4 * 1024 * 1024;
 
-/** Places of one pull's records in their file; more of them are looked at one by one. */
-const starts = new Int32Array(256);
-
 const nothing = (): void => {};
-
-/** Chosen records of one pull: place in the queue and in the log, and size. */
-interface Chosen {
-  queueOffset: number[];
-  physicalOffset: number[];
-  size: number[];
-  bytes: number;
-}
 
 /** Finds the messages for a pull [DefaultMessageStore#getMessage]. */
 export class GetMessage {
@@ -65,6 +55,10 @@ export class GetMessage {
   readonly #logger: Logger;
   /** Records this near to the log's end are taken for being in memory. */
   readonly #hotBytes: number;
+  readonly #chosen = new ChosenRecords();
+  /** Ranges of the last pull that was answered from memory. */
+  readonly #ranges: StoreRange[] = [];
+  readonly #rangePool: StoreRange[] = [];
   #coldReads = 0;
   readonly #waiting: (() => void)[] = [];
 
@@ -147,10 +141,10 @@ export class GetMessage {
   ): GetMessageResult | Promise<GetMessageResult> {
     const result = this.#empty("NO_MATCHED_MESSAGE", offset, offset, queue.minIndex, queue.maxIndex);
     result.nextBeginOffset = offset;
-    const chosen: Chosen = { queueOffset: [], physicalOffset: [], size: [], bytes: 0 };
+    const chosen = this.#chosen;
     const lastPulled = this.#choose(queue, offset, maxMsgNums, filter, result, chosen);
     result.suggestPullingFromSlave = this.#log.maxOffset - lastPulled > this.#hotBytes;
-    if (chosen.size.length === 0) return result;
+    if (chosen.count === 0) return result;
     result.status = "FOUND";
     return this.#attach(result, chosen);
   }
@@ -162,9 +156,10 @@ export class GetMessage {
     maxMsgNums: number,
     filter: MessageFilter | undefined,
     result: GetMessageResult,
-    chosen: Chosen,
+    chosen: ChosenRecords,
   ): number {
     this.#log.settle();
+    chosen.clear();
     const { maxIndex } = queue;
     const { files } = this.#log;
     const filterBytes = Math.max(
@@ -174,10 +169,11 @@ export class GetMessage {
     const travel = this.#settings.travelCqFileNumWhenGetMessage ?? 1;
     const end = Math.min(maxIndex, offset + Math.ceil(filterBytes / CQ_UNIT_BYTES));
     let lastPulled = 0;
+    let file: MappedFile | undefined;
     /** Records before this are in a file that is gone. */
     let skipBefore = -1;
     let index = offset;
-    for (let fileCount = 0; fileCount < travel && index < end && chosen.size.length === 0; fileCount++) {
+    for (let fileCount = 0; fileCount < travel && index < end && chosen.count === 0; fileCount++) {
       const view = queue.fileOf(index).view;
       const fileEnd = Math.min(end, (Math.floor(index / queue.perFile) + 1) * queue.perFile);
       for (let at = queue.positionOf(index); index < fileEnd; at += CQ_UNIT_BYTES) {
@@ -192,16 +188,13 @@ export class GetMessage {
           const tagsCode = viewLong(view, at + TAGS_CODE_AT);
           if (tagsCode > EXT_ADDRESS_MAX && !filter.isMatchedByConsumeQueue(tagsCode)) continue;
         }
-        const file = files.findByOffset(physicalOffset);
+        if (file?.holds(physicalOffset) !== true) file = files.findByOffset(physicalOffset);
         if (file === undefined || physicalOffset - file.fileFromOffset + size > file.wrotePosition) {
-          if (chosen.size.length === 0) result.status = "MESSAGE_WAS_REMOVING";
+          if (chosen.count === 0) result.status = "MESSAGE_WAS_REMOVING";
           if (size !== PRE_BLANK_SIZE) skipBefore = physicalOffset + files.fileSize - (physicalOffset % files.fileSize);
           continue;
         }
-        chosen.queueOffset.push(index - 1);
-        chosen.physicalOffset.push(physicalOffset);
-        chosen.size.push(size);
-        chosen.bytes += size;
+        chosen.add(index - 1, physicalOffset, size);
         skipBefore = -1;
       }
     }
@@ -209,8 +202,8 @@ export class GetMessage {
   }
 
   /** [DefaultMessageStore#isTheBatchFull]; the first message always fits. */
-  #isFull(chosen: Chosen, size: number, physicalOffset: number, maxMsgNums: number): boolean {
-    const count = chosen.size.length;
+  #isFull(chosen: ChosenRecords, size: number, physicalOffset: number, maxMsgNums: number): boolean {
+    const { count } = chosen;
     if (count === 0) return false;
     if (count >= maxMsgNums) return true;
     const bytes = chosen.bytes + size;
@@ -221,33 +214,50 @@ export class GetMessage {
     return bytes > settings.maxTransferBytesOnMessageInDisk || count >= settings.maxTransferCountOnMessageInDisk;
   }
 
-  /** Ranges of the mapping when all of it is in memory, else one heap buffer read from the disk. */
-  #attach(result: GetMessageResult, chosen: Chosen): GetMessageResult | Promise<GetMessageResult> {
-    const { ranges } = result;
+  /** Ranges of the mapping when all of it is in memory, good until the next pull; else one heap buffer read from the disk. */
+  #attach(result: GetMessageResult, chosen: ChosenRecords): GetMessageResult | Promise<GetMessageResult> {
+    const ranges = this.#ranges;
+    ranges.length = 0;
+    result.ranges = ranges;
     const held: MappedFile[] = [];
-    let cold = false;
-    for (let i = 0; i < chosen.size.length; i++) {
+    let file: MappedFile | undefined;
+    let last: StoreRange | undefined;
+    for (let i = 0; i < chosen.count; i++) {
       const physicalOffset = chosen.physicalOffset[i]!;
       const size = chosen.size[i]!;
-      const file = this.#log.files.findByOffset(physicalOffset)!;
-      const start = (physicalOffset - file.fileFromOffset) | 0;
-      const last = ranges[ranges.length - 1];
-      if (last !== undefined && last.end === start && last.buffer === file.buffer) last.end += size;
-      else {
-        if (held[held.length - 1] !== file && !hold(file, held)) break;
-        ranges.push({ buffer: file.buffer, start, end: start + size });
+      if (file?.holds(physicalOffset) !== true) {
+        file = this.#log.files.findByOffset(physicalOffset)!;
+        if (!file.retain()) break;
+        held.push(file);
+        last = undefined;
       }
-      starts[i] = start;
+      const start = (physicalOffset - file.fileFromOffset) | 0;
+      if (last !== undefined && last.end === start) last.end += size;
+      else last = this.#addRange(file.buffer, start, start + size);
+      chosen.start[i] = start;
       result.messageCount++;
       result.bytes += size;
     }
-    for (const file of held) if (!this.#isWarm(file, ranges)) cold = true;
     result.release = releaseOnce(held);
-    if (cold) return this.#readCold(result, chosen);
-    if (held.length !== 1 || !sizesAgree(held[0]!.view, chosen.size, result.messageCount))
-      this.#checkSizes(result, chosen);
+    if (!held.every((file) => this.#isWarm(file, ranges))) return this.#readCold(result, chosen.copy());
+    if (held.length !== 1 || !sizesAgree(held[0]!.view, chosen, result.messageCount)) this.#checkSizes(result, chosen);
     this.#goOnBehind(result, chosen);
     return result;
+  }
+
+  #addRange(buffer: Buffer, start: number, end: number): StoreRange {
+    const number = this.#ranges.length;
+    let range = this.#rangePool[number];
+    if (range === undefined) {
+      range = { buffer, start, end };
+      this.#rangePool.push(range);
+    } else {
+      range.buffer = buffer;
+      range.start = start;
+      range.end = end;
+    }
+    this.#ranges.push(range);
+    return range;
   }
 
   /** One question for all ranges of a file; range by range only where pages between them are out. */
@@ -267,7 +277,7 @@ export class GetMessage {
   }
 
   /** The queue and the log must agree about each record's size; where they do not, the answer ends before that record. */
-  #checkSizes(result: GetMessageResult, chosen: Chosen): void {
+  #checkSizes(result: GetMessageResult, chosen: ChosenRecords): void {
     let rangeIndex = 0;
     let at = result.ranges[0]?.start ?? 0;
     for (let i = 0; i < result.messageCount; i++) {
@@ -287,21 +297,28 @@ export class GetMessage {
     }
   }
 
-  #cutAt(result: GetMessageResult, chosen: Chosen, i: number, rangeIndex: number, at: number, found: number): void {
+  #cutAt(
+    result: GetMessageResult,
+    chosen: ChosenRecords,
+    i: number,
+    rangeIndex: number,
+    at: number,
+    found: number,
+  ): void {
     this.#logger.error(
       `record at ${chosen.physicalOffset[i]} has size ${found}, wanted ${chosen.size[i]} as its queue says: not delivered`,
     );
     const range = result.ranges[rangeIndex]!;
     range.end = at;
     result.ranges.length = at === range.start ? rangeIndex : rangeIndex + 1;
-    for (let j = i; j < chosen.size.length; j++) result.bytes -= j < result.messageCount ? chosen.size[j]! : 0;
+    for (let j = i; j < chosen.count; j++) result.bytes -= j < result.messageCount ? chosen.size[j]! : 0;
     result.messageCount = i;
   }
 
   /** Where fewer records are delivered than were chosen, the next pull goes on at the first that was not; one that comes first is skipped. */
-  #goOnBehind(result: GetMessageResult, chosen: Chosen): void {
+  #goOnBehind(result: GetMessageResult, chosen: ChosenRecords): void {
     const { messageCount } = result;
-    if (messageCount === chosen.size.length) return;
+    if (messageCount === chosen.count) return;
     if (messageCount > 0) {
       result.nextBeginOffset = chosen.queueOffset[messageCount]!;
       return;
@@ -310,8 +327,9 @@ export class GetMessage {
     result.status = "MESSAGE_WAS_REMOVING";
   }
 
-  async #readCold(result: GetMessageResult, chosen: Chosen): Promise<GetMessageResult> {
+  async #readCold(result: GetMessageResult, chosen: ChosenRecords): Promise<GetMessageResult> {
     const releaseMapping = result.release;
+    result.ranges = [];
     await this.#enter();
     try {
       const count = result.messageCount;
@@ -339,7 +357,7 @@ export class GetMessage {
   }
 
   /** Whether record `i` stands close behind record `i - 1` in the same file. */
-  #oneRead(chosen: Chosen, i: number): boolean {
+  #oneRead(chosen: ChosenRecords, i: number): boolean {
     const before = chosen.physicalOffset[i - 1]! + chosen.size[i - 1]!;
     const here = chosen.physicalOffset[i]!;
     const { fileSize } = this.#log.files;
@@ -357,13 +375,13 @@ export class GetMessage {
     file.readAhead(start, Math.min(file.fileSize, start + READ_AHEAD_BYTES));
   }
 
-  #useHeap(result: GetMessageResult, chosen: Chosen, bytes: Buffer): void {
+  #useHeap(result: GetMessageResult, chosen: ChosenRecords, bytes: Buffer): void {
     const range: StoreRange = { buffer: bytes, start: 0, end: bytes.length };
     result.ranges = bytes.length === 0 ? [] : [range];
     result.release = nothing;
     result.bytes = bytes.length;
     let count = 0;
-    for (let filled = 0; count < chosen.size.length && filled < bytes.length; count++) filled += chosen.size[count]!;
+    for (let filled = 0; count < chosen.count && filled < bytes.length; count++) filled += chosen.size[count]!;
     result.messageCount = count;
     this.#checkSizes(result, chosen);
     this.#goOnBehind(result, chosen);
@@ -384,25 +402,11 @@ export class GetMessage {
   }
 }
 
-/**
- * Whether all records of one file have the sizes that their queue says. Each is a cache miss: nothing but loads here, so that the
- * processor has many of them under way at once.
- */
-function sizesAgree(view: DataView, sizes: readonly number[], count: number): boolean {
-  if (count > starts.length) return false;
-  let differing = 0;
-  for (let i = 0; i < count; i++) differing |= view.getInt32(starts[i]!) ^ sizes[i]!;
-  return differing === 0;
-}
-
-function hold(file: MappedFile, held: MappedFile[]): boolean {
-  if (!file.retain()) return false;
-  held.push(file);
-  return true;
-}
-
-function releaseOnce(held: MappedFile[]): () => void {
+function releaseOnce(held: readonly MappedFile[]): () => void {
+  let released = false;
   return () => {
-    for (const file of held.splice(0)) file.release();
+    if (released) return;
+    released = true;
+    for (const file of held) file.release();
   };
 }

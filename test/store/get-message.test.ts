@@ -54,6 +54,21 @@ describe("a pull", () => {
     await store.shutdown();
   });
 
+  test("gives as many records as are wanted, each in its place, and begins anew with the next pull", async () => {
+    using dir = new TempDir();
+    const store = await openStore(smallConfig(dir.path, { mappedFileSizeConsumeQueue: 20_000 }));
+    const settings = { maxTransferCountOnMessageInMemory: 10_000, maxTransferBytesOnMessageInMemory: 10_000_000 };
+    const reader = reads(store, dir.path, settings);
+    for (let i = 0; i < 700; i++) for (const queueId of [0, 1]) store.append(message("T", queueId, `m${i}`));
+    const first = reader.getMinOffsetInQueue("T", 0);
+    for (const count of [600, 3]) {
+      const result = await reader.getMessage("T", 0, first + 20, count, undefined);
+      expect(result.ranges.length).toBe(count);
+      expect(bodies(result)).toEqual(range(first + 20, first + 20 + count));
+    }
+    await store.shutdown();
+  });
+
   test("joins neighbours of the log into one range and gives the others their own", async () => {
     using dir = new TempDir();
     const store = await openStore(smallConfig(dir.path));
