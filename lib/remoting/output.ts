@@ -2,7 +2,7 @@ import type { Socket } from "bun";
 import { beforeOutput } from "../base/before-output.ts";
 
 /** Buffer that a connection fills during a turn. The first few of a turn (as a rule the one that sent the chunk) get a large one, */
-const LARGE_CHUNK_BYTES = 256 * 1024;
+const LARGE_CHUNK_BYTES = 512 * 1024;
 const LARGE_CHUNKS_MAX = 4;
 /** all others, such as a thousand waiting consumers woken at once, a small one. What does not fit is written early. */
 const SMALL_CHUNK_BYTES = 64 * 1024;
