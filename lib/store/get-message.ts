@@ -55,10 +55,8 @@ export class GetMessage {
   readonly #logger: Logger;
   /** Records this near to the log's end are taken for being in memory. */
   readonly #hotBytes: number;
+  /** Of the pull that is looked up in this turn; nothing of it is in a result, which may be read turns later. */
   readonly #chosen = new ChosenRecords();
-  /** Ranges of the last pull that was answered from memory. */
-  readonly #ranges: StoreRange[] = [];
-  readonly #rangePool: StoreRange[] = [];
   #coldReads = 0;
   readonly #waiting: (() => void)[] = [];
 
@@ -214,11 +212,9 @@ export class GetMessage {
     return bytes > settings.maxTransferBytesOnMessageInDisk || count >= settings.maxTransferCountOnMessageInDisk;
   }
 
-  /** Ranges of the mapping when all of it is in memory, good until the next pull; else one heap buffer read from the disk. */
+  /** Ranges of the mapping when all of it is in memory, else one heap buffer read from the disk. */
   #attach(result: GetMessageResult, chosen: ChosenRecords): GetMessageResult | Promise<GetMessageResult> {
-    const ranges = this.#ranges;
-    ranges.length = 0;
-    result.ranges = ranges;
+    const { ranges } = result;
     const held: MappedFile[] = [];
     let file: MappedFile | undefined;
     let last: StoreRange | undefined;
@@ -233,7 +229,10 @@ export class GetMessage {
       }
       const start = (physicalOffset - file.fileFromOffset) | 0;
       if (last !== undefined && last.end === start) last.end += size;
-      else last = this.#addRange(file.buffer, start, start + size);
+      else {
+        last = { buffer: file.buffer, start, end: start + size };
+        ranges.push(last);
+      }
       chosen.start[i] = start;
       result.messageCount++;
       result.bytes += size;
@@ -243,21 +242,6 @@ export class GetMessage {
     if (held.length !== 1 || !sizesAgree(held[0]!.view, chosen, result.messageCount)) this.#checkSizes(result, chosen);
     this.#goOnBehind(result, chosen);
     return result;
-  }
-
-  #addRange(buffer: Buffer, start: number, end: number): StoreRange {
-    const number = this.#ranges.length;
-    let range = this.#rangePool[number];
-    if (range === undefined) {
-      range = { buffer, start, end };
-      this.#rangePool.push(range);
-    } else {
-      range.buffer = buffer;
-      range.start = start;
-      range.end = end;
-    }
-    this.#ranges.push(range);
-    return range;
   }
 
   /** One question for all ranges of a file; range by range only where pages between them are out. */
@@ -329,7 +313,6 @@ export class GetMessage {
 
   async #readCold(result: GetMessageResult, chosen: ChosenRecords): Promise<GetMessageResult> {
     const releaseMapping = result.release;
-    result.ranges = [];
     await this.#enter();
     try {
       const count = result.messageCount;

@@ -55,10 +55,7 @@ export interface GetMessageResult {
   maxOffset: number;
   messageCount: number;
   bytes: number;
-  /**
-   * Ranges in queue order; neighbours in the log are joined into one. Either all from the mapping, and then the store's own
-   * until the next `getMessage`, or one heap buffer (cold read).
-   */
+  /** Ranges in queue order; neighbours in the log are joined into one. Either all from the mapping or one heap buffer (cold read). */
   ranges: StoreRange[];
   /** Must be called exactly once when the bytes have been sent or dropped. */
   release: () => void;

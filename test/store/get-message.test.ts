@@ -231,6 +231,24 @@ describe("offset by time", () => {
   });
 });
 
+test("two pulls that waited for their queues' entries each get their own records", async () => {
+  using dir = new TempDir();
+  const store = await openStore(smallConfig(dir.path, { mappedFileSizeConsumeQueue: 100_000 }));
+  for (let i = 0; i < 100; i++) for (const queueId of [0, 1]) store.append(message("T", queueId, `q${queueId} m${i}`));
+  for (const queueId of [0, 1]) {
+    const queue = store.queues.find("T", queueId)!;
+    queue.isWarm = () => false;
+    queue.warm = () => Promise.resolve();
+  }
+  const reader = reads(store, dir.path);
+  const results = await Promise.all([0, 1].map((queueId) => reader.getMessage("T", queueId, 10, 2, undefined)));
+  expect(results.map(bodies)).toEqual([
+    ["q0 m10", "q0 m11"],
+    ["q1 m10", "q1 m11"],
+  ]);
+  await store.shutdown();
+});
+
 test("entries that are not in memory are read before they are looked at", async () => {
   using dir = new TempDir();
   const store = await openStore(smallConfig(dir.path, { mappedFileSizeConsumeQueue: 100_000 }));

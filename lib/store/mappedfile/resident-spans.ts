@@ -19,11 +19,11 @@ export class ResidentSpans {
 
   /**
    * Whether the pages of [start, end) are in memory, or were within the last 100 ms. Behind `writtenEnd` a file may have no
-   * pages: a span ends there.
+   * pages: a span ends there, and what reaches beyond it is asked about exactly.
    */
   cover(start: number, end: number, writtenEnd: number): boolean {
+    if (end > writtenEnd) return this.#isResident(start, end);
     const time = now();
-    const last = Math.max(end, writtenEnd);
     const endSpan = Math.ceil(end / SPAN_BYTES);
     for (let span = Math.floor(start / SPAN_BYTES); span < endSpan; span++) {
       const asked = this.#asked[span]!;
@@ -31,7 +31,7 @@ export class ResidentSpans {
       let found = asked > 0;
       if (age < 0 || age >= GOOD_FOR_MS) {
         const from = span * SPAN_BYTES;
-        found = this.#isResident(from, Math.min(from + SPAN_BYTES, last));
+        found = this.#isResident(from, Math.min(from + SPAN_BYTES, writtenEnd));
         this.#asked[span] = found ? time : -time;
       }
       if (!found) return this.#isResident(start, end);

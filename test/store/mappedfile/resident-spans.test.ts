@@ -64,6 +64,18 @@ test("what was never written is not asked about: a queue's last span would alway
   expect(asked).toEqual([[SPAN, SPAN + 40 * KIB]]);
 });
 
+test("a yes about the part behind the written end says nothing of the rest of its span", () => {
+  const { cover, asked, out } = fixture();
+  out.push([300 * KIB, 304 * KIB]);
+  expect(cover(0, 20, 0)).toBe(true);
+  expect(cover(301 * KIB, 302 * KIB, LENGTH)).toBe(false);
+  expect(asked).toEqual([
+    [0, 20],
+    [0, SPAN],
+    [301 * KIB, 302 * KIB],
+  ]);
+});
+
 test("a clock that is set back makes no answer good for longer", () => {
   setSystemTime(2_000_000);
   const { cover, out } = fixture();
